@@ -1,0 +1,127 @@
+"""Every kind of finding, reason and not-checked note, in one table: its id, what it does to the verdict, its code.
+
+The sentence of an id, in every language, stands in `reports/locale/`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from medqa.assessment import Finding, Scalar, Significance
+from medqa.codes import NOISE_LIKE, Code, Reason, own
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """A row of the table: what a finding of this kind does, and its code."""
+
+    significance: Significance
+    code: Code
+
+
+_NOTE, _DOUBT, _AGAINST, _CERTAIN = Significance.NOTE, Significance.DOUBT, Significance.AGAINST, Significance.CERTAIN
+
+FINDINGS: Final[dict[str, FindingKind]] = {
+    # geometry and completeness (every modality)
+    "missing_slices": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),
+    "missing_frames_declared": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),
+    "uneven_spacing": FindingKind(_NOTE, own("uneven_spacing", "Uneven slice spacing")),
+    "duplicate_positions": FindingKind(_NOTE, own("duplicate_positions", "Several frames at one position")),
+    "duplicate_instances": FindingKind(_NOTE, own("duplicate_instances", "The same frame twice")),
+    "uid_conflict": FindingKind(_DOUBT, own("uid_conflict", "One SOP Instance UID, different contents")),
+    "mixed_geometry": FindingKind(_NOTE, own("mixed_geometry", "Several geometries under one Series Instance UID")),
+    "no_position": FindingKind(_DOUBT, own("no_position", "Slice position missing")),
+    "single_slice": FindingKind(_NOTE, own("single_slice", "A single slice")),
+    "tiny_image": FindingKind(_DOUBT, own("tiny_image", "Image too small to judge")),
+    "inconsistent_header": FindingKind(_NOTE, own("inconsistent_header", "Acquisition parameters change within the series")),
+    # pixels (every modality)
+    "undecodable_frames": FindingKind(_DOUBT, own("undecodable_frames", "Pixels that cannot be decoded")),
+    "unreadable_series": FindingKind(_DOUBT, own("unreadable_series", "The series could not be read safely")),
+    "invalid_rescale": FindingKind(_DOUBT, own("invalid_rescale", "Rescale slope is zero or not a number")),
+    "blank_frames": FindingKind(_CERTAIN, Reason.NO_IMAGE),
+    "blank_series": FindingKind(_CERTAIN, Reason.NO_IMAGE),
+    "blank_end_frames": FindingKind(_NOTE, own("blank_end_frames", "Blank frames at an end of the series")),
+    "lossy_compression": FindingKind(_NOTE, own("lossy_compression", "Lossy compression")),
+    # CT
+    "ct_noise_high": FindingKind(_AGAINST, Reason.UNDER_EXPOSED),
+    "ct_air_implausible": FindingKind(_AGAINST, own("ct_air_implausible", "HU of air implausible")),
+    "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
+    # MR
+    "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),
+    "mr_ghosting_high": FindingKind(_AGAINST, Reason.MR_GHOST),
+    # PET
+    "pt_liver_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),
+    "pt_body_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),
+    "pt_dose_low": FindingKind(_NOTE, own("pt_dose_low", "Injected dose per kilogram low")),
+    "pt_dose_high": FindingKind(_NOTE, own("pt_dose_high", "Injected dose per kilogram high")),
+    "pt_uptake_out_of_band": FindingKind(_NOTE, own("pt_uptake_out_of_band", "Uptake time out of band")),
+    "pt_time_order": FindingKind(_DOUBT, own("pt_time_order", "Injection after acquisition")),
+    "pt_weight_implausible": FindingKind(_DOUBT, own("pt_weight_implausible", "Patient weight implausible")),
+    "pt_suv_unavailable": FindingKind(_NOTE, own("pt_suv_unavailable", "SUV cannot be computed from the header")),
+    "pt_units_unusual": FindingKind(_NOTE, own("pt_units_unusual", "Unusual PET units")),
+    "pt_attenuation_missing": FindingKind(_NOTE, own("pt_attenuation_missing", "Not corrected for attenuation")),
+    "pt_decay_inconsistent": FindingKind(_DOUBT, own("pt_decay_inconsistent", "Decay correction inconsistent")),
+    # networks
+    "low_score_frames": FindingKind(_NOTE, NOISE_LIKE),
+    "mal_against": FindingKind(_NOTE, NOISE_LIKE),
+    "densenet_against": FindingKind(_NOTE, own("densenet_against", "Not adequate by the series network")),
+}
+
+REASONS: Final[frozenset[str]] = frozenset(
+    {
+        "adequate",  # values: score
+        "rescan_two_witnesses",  # values: witnesses
+        "rescan_certain",  # values: finding
+        "review_one_against",  # values: witness
+        "review_both_sides",  # values: witness
+        "review_doubt",  # values: finding
+        "review_no_witness",  # values: -
+        "review_silent",  # no network clearly for
+        "review_unreadable",  # values: code
+        "not_judged_class",  # values: kind
+        "not_judged_empty",
+    }
+)
+"""Ids of the one sentence that says why a verdict fell."""
+
+NOT_CHECKED: Final[frozenset[str]] = frozenset(
+    {
+        "no_bundle",  # values: modality
+        "bundle_unusable",  # values: bundle, code
+        "foreign_acquisition",
+        "background_masked",
+        "no_air",
+        "no_body",
+        "no_soft_tissue",
+        "no_liver",
+        "too_few_frames",
+        "too_small",
+        "constant_image",
+        "unit_unknown",
+        "header_silent",  # values: keyword
+        "not_localisable",
+        "no_calibration",
+        "no_prior",
+    }
+)
+"""Ids of the reasons for which something was not checked."""
+
+
+def finding(
+    message: str,
+    *,
+    values: dict[str, Scalar] | None = None,
+    evidence: tuple[str, ...] = (),
+    frames: tuple[int, int] | None = None,
+) -> Finding:
+    """Return a finding of a kind in the table (KeyError for one that is not there)."""
+    kind = FINDINGS[message]
+    return Finding(
+        message=message,
+        code=kind.code,
+        significance=kind.significance,
+        values=values or {},
+        evidence=evidence,
+        frames=frames,
+    )
