@@ -43,6 +43,8 @@ class FrameHeader:
     ctdivol_mgy: float | None = None
     acquisition_datetime: str | None = None
     image_type: tuple[str, ...] = ()
+    suv_factor: float | None = None
+    """PET: multiplies Bq/ml to SUVbw; None where the header does not allow it."""
     phase_encoding_axis: str | None = None
     """`ROW` or `COL` (InPlanePhaseEncodingDirection)."""
 
