@@ -1,6 +1,7 @@
 """How a scan was made: the header's answer, typed, one value for the whole series.
 
-Every field is None where the header is silent. Units stand in the names. Lists of attributes: PS3.3 C.8.2 (CT), C.8.3 (MR), C.8.9 (PET).
+Every field is None where the header is silent. Units stand in the names.
+Lists of attributes: PS3.3 C.8.2 (CT), C.8.3 (MR), C.8.9 (PET).
 """
 
 from __future__ import annotations

@@ -42,7 +42,10 @@ class Significance(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing worth telling. `message` is an id of `medqa.findings.FINDINGS`; `frames` a range of frame indices, both inclusive."""
+    """One thing worth telling.
+
+    `message` is an id of `medqa.findings.FINDINGS`; `frames` a range of frame indices, both inclusive.
+    """
 
     message: str
     code: Code

@@ -1,6 +1,6 @@
 """Settings: one frozen tree from one TOML file and the environment, read once at the door and passed down.
 
-The environment wins over the file: `MEDQA_NODE__PORT=11113` sets `node.port`.
+The environment wins over the file: `MEDQA_NODE__PORT=11113` sets `node.port`; a list or a table is written as JSON.
 """
 
 from __future__ import annotations
@@ -142,7 +142,10 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
             raise InvalidSettings(name="file", where=str(path), reason=f"not TOML ({error})") from error
     for key, value in environment.items():
         if key.startswith(ENVIRONMENT_PREFIX) and ("__" in key or key == "MEDQA_MODELS"):
-            _put(document, key.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), value)
+            try:
+                _put(document, key.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), value)
+            except ValueError as error:
+                raise InvalidSettings(name=key, where="the environment", reason=f"not JSON ({error})") from error
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
@@ -155,7 +158,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 def _put(document: dict[str, Any], keys: list[str], value: str) -> None:
     for key in keys[:-1]:
         document = document.setdefault(key, {})
-    document[keys[-1]] = value
+    document[keys[-1]] = json.loads(value) if value.startswith(("[", "{")) else value
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

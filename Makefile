@@ -1,0 +1,52 @@
+# Two commands are enough on a bare Debian 12 with git, make and python3-venv: `make demo` and `make test`.
+PYTHON ?= python3
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := torch==2.13.0+cpu
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+ARGS ?=
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: all demo test check bench kill scans train docs wheel clean
+
+all: $(VENV)/.medqa
+
+# torch first, as its CPU build: nothing that comes after may pull another one.
+$(VENV)/.torch: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "$(TORCH)" || $(PIP) install --quiet --index-url $(TORCH_INDEX) "$(TORCH)"
+	$(BIN)/python -c "import sys, torch; sys.exit(torch.version.cuda and 'this torch is a CUDA build; medqa wants $(TORCH)')"
+	touch $@
+
+$(VENV)/.medqa: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.medqa
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/.medqa
+	$(BIN)/medqa demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell README.md docs medqa dicom_node reports tests models
+	$(BIN)/python -m pytest -q tests/house
+
+wheel: $(VENV)/.dev
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build
