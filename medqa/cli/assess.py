@@ -26,7 +26,7 @@ COLOURS = {"ADEQUATE": "green", "RESCAN": "red", "REVIEW": "yellow", None: "dim"
 
 def run(
     path: Annotated[Path, typer.Argument(help="A folder, a file or a zip with CT, MR or PET images.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Write report.pdf, assessment.json and the DICOM objects of each series here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the reports and DICOM objects of each series here.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")] = False,
     lang: Annotated[str | None, typer.Option(help="en or ja; by default the setting report.lang.")] = None,
     value_range: Annotated[str | None, typer.Option(help="LOW,HIGH of a plain image's values, e.g. -1000,400 (HU).")] = None,
