@@ -22,62 +22,65 @@ class FindingKind:
 
 _NOTE, _DOUBT, _AGAINST, _CERTAIN = Significance.NOTE, Significance.DOUBT, Significance.AGAINST, Significance.CERTAIN
 
+# Behind a row: the names of the values that its sentence may use; `worst` is a score, `keywords` a list joined by commas.
 FINDINGS: Final[dict[str, FindingKind]] = {
     # geometry and completeness (every modality)
-    "missing_slices": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),
-    "missing_frames_declared": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),
-    "uneven_spacing": FindingKind(_NOTE, own("uneven_spacing", "Uneven slice spacing")),
-    "duplicate_positions": FindingKind(_NOTE, own("duplicate_positions", "Several frames at one position")),
-    "duplicate_instances": FindingKind(_NOTE, own("duplicate_instances", "The same frame twice")),
-    "uid_conflict": FindingKind(_DOUBT, own("uid_conflict", "One SOP Instance UID, different contents")),
-    "mixed_geometry": FindingKind(_NOTE, own("mixed_geometry", "Several geometries under one Series Instance UID")),
-    "no_position": FindingKind(_DOUBT, own("no_position", "Slice position missing")),
+    "missing_slices": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),  # count, gap_mm
+    "missing_frames_declared": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),  # declared, found
+    "uneven_spacing": FindingKind(_NOTE, own("uneven_spacing", "Uneven slice spacing")),  # low_mm, high_mm
+    "duplicate_positions": FindingKind(_NOTE, own("duplicate_positions", "Several frames at one position")),  # count
+    "duplicate_instances": FindingKind(_NOTE, own("duplicate_instances", "The same frame twice")),  # count
+    "uid_conflict": FindingKind(_DOUBT, own("uid_conflict", "One SOP Instance UID, different contents")),  # count
+    "mixed_geometry": FindingKind(_NOTE, own("mixed_geometry", "Several geometries under one Series Instance UID")),  # parts
+    "no_position": FindingKind(_DOUBT, own("no_position", "Slice position missing")),  # count
     "single_slice": FindingKind(_NOTE, own("single_slice", "A single slice")),
-    "tiny_image": FindingKind(_DOUBT, own("tiny_image", "Image too small to judge")),
-    "inconsistent_header": FindingKind(_NOTE, own("inconsistent_header", "Acquisition parameters change within the series")),
+    "tiny_image": FindingKind(_DOUBT, own("tiny_image", "Image too small to judge")),  # rows, columns
+    "inconsistent_header": FindingKind(
+        _NOTE, own("inconsistent_header", "Acquisition parameters change within the series")
+    ),  # keywords
     # pixels (every modality)
-    "undecodable_frames": FindingKind(_DOUBT, own("undecodable_frames", "Pixels that cannot be decoded")),
-    "unreadable_series": FindingKind(_DOUBT, own("unreadable_series", "The series could not be read safely")),
-    "invalid_rescale": FindingKind(_DOUBT, own("invalid_rescale", "Rescale slope is zero or not a number")),
-    "blank_frames": FindingKind(_CERTAIN, Reason.NO_IMAGE),
-    "blank_series": FindingKind(_CERTAIN, Reason.NO_IMAGE),
-    "blank_end_frames": FindingKind(_NOTE, own("blank_end_frames", "Blank frames at an end of the series")),
+    "undecodable_frames": FindingKind(_DOUBT, own("undecodable_frames", "Pixels that cannot be decoded")),  # count, total, code
+    "unreadable_series": FindingKind(_DOUBT, own("unreadable_series", "The series could not be read safely")),  # code
+    "invalid_rescale": FindingKind(_DOUBT, own("invalid_rescale", "Rescale slope is zero or not a number")),  # count
+    "blank_frames": FindingKind(_CERTAIN, Reason.NO_IMAGE),  # count
+    "blank_series": FindingKind(_CERTAIN, Reason.NO_IMAGE),  # count
+    "blank_end_frames": FindingKind(_NOTE, own("blank_end_frames", "Blank frames at an end of the series")),  # count
     "lossy_compression": FindingKind(_NOTE, own("lossy_compression", "Lossy compression")),
     # CT
-    "ct_noise_high": FindingKind(_AGAINST, Reason.UNDER_EXPOSED),
-    "ct_air_implausible": FindingKind(_AGAINST, own("ct_air_implausible", "HU of air implausible")),
+    "ct_noise_high": FindingKind(_AGAINST, Reason.UNDER_EXPOSED),  # value, limit
+    "ct_air_implausible": FindingKind(_AGAINST, own("ct_air_implausible", "HU of air implausible")),  # value, low, high
     "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
     # MR
-    "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),
-    "mr_ghosting_high": FindingKind(_AGAINST, Reason.MR_GHOST),
+    "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit
+    "mr_ghosting_high": FindingKind(_AGAINST, Reason.MR_GHOST),  # value, limit (percent)
     # PET
-    "pt_liver_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),
-    "pt_body_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),
-    "pt_dose_low": FindingKind(_NOTE, own("pt_dose_low", "Injected dose per kilogram low")),
-    "pt_dose_high": FindingKind(_NOTE, own("pt_dose_high", "Injected dose per kilogram high")),
-    "pt_uptake_out_of_band": FindingKind(_NOTE, own("pt_uptake_out_of_band", "Uptake time out of band")),
+    "pt_liver_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit (percent)
+    "pt_body_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit (percent)
+    "pt_dose_low": FindingKind(_NOTE, own("pt_dose_low", "Injected dose per kilogram low")),  # value, low (MBq/kg)
+    "pt_dose_high": FindingKind(_NOTE, own("pt_dose_high", "Injected dose per kilogram high")),  # value, high (MBq/kg)
+    "pt_uptake_out_of_band": FindingKind(_NOTE, own("pt_uptake_out_of_band", "Uptake time out of band")),  # value, low, high (min)
     "pt_time_order": FindingKind(_DOUBT, own("pt_time_order", "Injection after acquisition")),
-    "pt_weight_implausible": FindingKind(_DOUBT, own("pt_weight_implausible", "Patient weight implausible")),
-    "pt_suv_unavailable": FindingKind(_NOTE, own("pt_suv_unavailable", "SUV cannot be computed from the header")),
-    "pt_units_unusual": FindingKind(_NOTE, own("pt_units_unusual", "Unusual PET units")),
+    "pt_weight_implausible": FindingKind(_DOUBT, own("pt_weight_implausible", "Patient weight implausible")),  # value (kg)
+    "pt_suv_unavailable": FindingKind(_NOTE, own("pt_suv_unavailable", "SUV cannot be computed from the header")),  # keywords
+    "pt_units_unusual": FindingKind(_NOTE, own("pt_units_unusual", "Unusual PET units")),  # units
     "pt_attenuation_missing": FindingKind(_NOTE, own("pt_attenuation_missing", "Not corrected for attenuation")),
-    "pt_decay_inconsistent": FindingKind(_DOUBT, own("pt_decay_inconsistent", "Decay correction inconsistent")),
+    "pt_decay_inconsistent": FindingKind(_DOUBT, own("pt_decay_inconsistent", "Decay correction inconsistent")),  # decay_correction
     # networks
-    "low_score_frames": FindingKind(_NOTE, NOISE_LIKE),
-    "mal_against": FindingKind(_NOTE, NOISE_LIKE),
-    "densenet_against": FindingKind(_NOTE, own("densenet_against", "Not adequate by the series network")),
+    "low_score_frames": FindingKind(_NOTE, NOISE_LIKE),  # count, limit, worst
+    "mal_against": FindingKind(_NOTE, NOISE_LIKE),  # score, limit
+    "densenet_against": FindingKind(_NOTE, own("densenet_against", "Not adequate by the series network")),  # adequate, limit
 }
 
 REASONS: Final[frozenset[str]] = frozenset(
     {
-        "adequate",  # values: score
+        "adequate",  # values: score, witnesses
         "rescan_two_witnesses",  # values: witnesses
         "rescan_certain",  # values: finding
         "review_one_against",  # values: witness
         "review_both_sides",  # values: witness
         "review_doubt",  # values: finding
         "review_no_witness",  # values: -
-        "review_silent",  # no network clearly for
+        "review_silent",  # no network clearly for; values: -
         "review_unreadable",  # values: code
         "not_judged_class",  # values: kind
         "not_judged_empty",
