@@ -1,0 +1,182 @@
+"""Paths, scorers, settings -> Assessments -> Deliverables: pure steps, the same on disk, on a worker and on a cluster.
+
+One Series Instance UID may hold several parts, each judged by itself; what is stored of it is one document whose verdict is the
+worst of them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from medqa import assess
+from medqa.acquisition import Acquisition
+from medqa.assessment import Assessment, FrameEvidence, HeatMap, Provenance, Scorer, SeriesReference, Verdict
+from medqa.config import ReportSettings, Settings
+from medqa.errors import MedqaError
+from medqa.findings import finding
+from medqa.reader import Instance, LeftOut, Reading, assemble
+from medqa.series import Series
+from reports import wording
+from reports.deliverables import Deliverables, render
+
+Key = tuple[str, int]
+EXPLAIN_FRAMES: Final = 3
+EXPLAIN_WITHIN_S: Final = 8.0
+_RANK: Final = {None: 0, Verdict.ADEQUATE: 1, Verdict.REVIEW: 2, Verdict.RESCAN: 3}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the instances of one Series Instance UID came to: each part with its assessment, and what was left out and why."""
+
+    series: tuple[Series, ...]
+    assessments: tuple[Assessment, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst of the parts' verdicts; None where there was nothing to judge."""
+        return worst(assessment.verdict for assessment in self.assessments)
+
+    def document(self) -> dict[str, Any]:
+        """Return what the catalogue stores."""
+        return document(self.assessments, self.left_out)
+
+
+def worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
+    """Return the verdict that asks for most."""
+    return max(verdicts, key=_RANK.__getitem__, default=None)
+
+
+def document(assessments: Sequence[Assessment], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
+    """Return the assessments of one series as one document of plain values."""
+    verdict = worst(assessment.verdict for assessment in assessments)
+    return {
+        "verdict": None if verdict is None else verdict.value,
+        "assessments": [assessment.to_json() for assessment in assessments],
+        "left_out": [{"kind": item.kind, "code": item.code, "text": item.text} for item in left_out],
+    }
+
+
+def assessments_of(stored: Mapping[str, Any]) -> tuple[Assessment, ...]:
+    """Read the assessments back from what `document` wrote."""
+    return tuple(Assessment.from_json(part) for part in stored["assessments"])
+
+
+def judge(
+    instances: Iterable[Instance],
+    evidence: Mapping[Key, FrameEvidence],
+    accumulator: assess.Accumulator,
+    refused: Sequence[LeftOut] = (),
+) -> Judged:
+    """Judge the instances of one Series Instance UID; `evidence` saves time and changes nothing.
+
+    Parameters
+    ----------
+    instances
+        All that could be read, in any order.
+    evidence
+        What is known of their frames; what is missing is scored now.
+    accumulator
+        The scorers and settings in force.
+    refused
+        What could not be read, with its reason.
+    """
+    return judge_reading(assemble(instances), evidence, accumulator, refused)
+
+
+def judge_reading(
+    reading: Reading,
+    evidence: Mapping[Key, FrameEvidence],
+    accumulator: assess.Accumulator,
+    refused: Sequence[LeftOut] = (),
+) -> Judged:
+    """Judge what `assemble` made of one Series Instance UID."""
+    assessments = tuple(accumulator.conclude(series, evidence) for series in reading.series)
+    return Judged(series=reading.series, assessments=assessments, left_out=(*reading.left_out, *refused))
+
+
+def assess_from_disk(
+    series: Series,
+    scorers: Sequence[Scorer],
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+) -> Assessment:
+    """Judge one series whose files are all there."""
+    return assess.assess(series, scorers, settings, progress)
+
+
+def unreadable(*, study_uid: str, series_uid: str, modality: str, code: str, settings: Settings) -> Assessment:
+    """Return the assessment of a series that could not be read safely: REVIEW, and why."""
+    from medqa import __version__
+
+    return Assessment(
+        series=SeriesReference(study_uid=study_uid, series_uid=series_uid, part="", modality=modality, frames=0),
+        acquisition=Acquisition(modality=modality),
+        verdict=Verdict.REVIEW,
+        reason="review_unreadable",
+        reason_values={"code": code},
+        findings=(finding("unreadable_series", evidence=(code,)),),
+        provenance=Provenance(medqa_version=__version__, settings_digest=settings.digest()),
+    )
+
+
+def explain(
+    assessment: Assessment,
+    series: Series,
+    scorers: Sequence[Scorer],
+    within_s: float = EXPLAIN_WITHIN_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[HeatMap, ...]:
+    """Return heat maps of the worst frames of a flagged series, as many as the time allows; none for an adequate one.
+
+    A map that cannot be made is left out and logged: the report says so, the verdict stands.
+    """
+    if assessment.verdict in {None, Verdict.ADEQUATE}:
+        return ()
+    frames = {prediction.model: prediction.worst_frames[:EXPLAIN_FRAMES] for prediction in assessment.predictions}
+    asked = [(scorer, frame) for scorer in scorers if scorer.kind == "mal" for frame in frames.get(scorer.name, ())]
+    started, maps = clock(), []
+    for scorer, frame in asked:
+        if clock() - started > within_s:
+            log.warning("heat_maps_cut_short", made=len(maps), asked=len(asked))
+            break
+        try:
+            maps.extend(scorer.explain(series, [frame]))
+        except MedqaError as error:
+            log.warning("heat_map_failed", code=error.code, model=scorer.name)
+    return tuple(maps)
+
+
+def write(
+    folder: Path,
+    assessment: Assessment,
+    series: Series,
+    heat_maps: Sequence[HeatMap],
+    lang: str,
+    settings: ReportSettings,
+    now: datetime,
+) -> Deliverables:
+    """Render, and write `report.pdf`, `assessment.json` and the DICOM objects into `folder`."""
+    made = render(assessment, series, tuple(heat_maps), lang=lang, settings=settings, now=now)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.pdf").write_bytes(made.pdf)
+    write_json(folder / "assessment.json", wording.document(assessment, lang))
+    for number, instance in enumerate(made.instances, start=1):
+        instance.save_as(folder / f"{number:02d}-{instance.Modality}.dcm", enforce_file_format=True)
+    return made
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a document in the one form that this project uses: UTF-8, sorted keys, indented."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8")
