@@ -115,6 +115,12 @@ class CatalogueRefused(MedqaError):
     code = "MQ520"
 
 
+class JobLost(CatalogueRefused):
+    """The work on a series was overtaken: {reason}. Nothing was written; it is done again by itself."""
+
+    code = "MQ521"
+
+
 class RenderingFailed(MedqaError):
     """The report could not be made: {reason}. The verdict stands; `medqa assess` on the same series shows the cause."""
 
