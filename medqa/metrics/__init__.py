@@ -1,0 +1,33 @@
+"""Physics that needs no model: one metric, one file, its paper in the header.
+
+`METRICS` names the metrics of a modality; `frame_partials` computes what one frame contributes to all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from medqa.metrics import ct_noise, frame_facts, mr_snr
+from medqa.metrics.metric import Metric, Partial
+from medqa.regions import Regions
+from medqa.series import FrameImage
+
+METRICS: Final[dict[str, tuple[Metric, ...]]] = {
+    "CT": (ct_noise.METRIC,),
+    "MR": (mr_snr.METRIC,),
+    "PT": (),
+}
+
+__all__ = ["METRICS", "Metric", "Partial", "frame_partials"]
+
+
+def frame_partials(image: FrameImage) -> dict[str, Partial]:
+    """Return the partials of one frame by metric name, and its facts under `frame`; a metric with nothing to say is left out."""
+    regions = Regions(image)
+    partials: dict[str, Partial] = {frame_facts.NAME: frame_facts.facts(regions)}
+    metrics: tuple[Metric, ...] = METRICS.get(image.frame.modality, ())
+    for metric in metrics:
+        partial: Any = metric.per_frame(regions)
+        if partial is not None:
+            partials[metric.name] = partial
+    return partials

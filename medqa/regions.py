@@ -1,0 +1,174 @@
+"""Body, air and noise-like regions of one frame, found once and shared by metrics, checks and simulation.
+
+Every region is found in the frame alone (no neighbour is asked), so that frames can be judged in any order. The search runs on
+a decimated grid of about 128 columns and is brought back by repetition: the borders are good to a few pixels, which no metric
+here depends on; all of them erode or keep clear of borders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medqa.series import FrameImage
+from medqa.volume import Array
+
+Mask = NDArray[np.bool_]
+
+GRID: Final = 128
+"""Regions are searched on at most about this many rows or columns."""
+CT_BODY_HU: Final = -500.0
+"""Between lung (-850) and fat (-100), above clothes, blankets and most of the table's foam."""
+MIN_BODY_SHARE: Final = 0.002
+"""A body smaller than this share of the frame is no body."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The regions of one frame, each made when first asked for.
+
+    Masks are `(y, x)` on the decimated grid: `values` is the frame on that grid (block means of up to `step` by `step` pixels,
+    NaN where no pixel of the block has a value).
+    """
+
+    image: FrameImage
+
+    @cached_property
+    def step(self) -> int:
+        """Side of a block in pixels."""
+        return max(1, round(int(max(self.image.array.shape)) / GRID))
+
+    @cached_property
+    def finite(self) -> Mask:
+        """Which pixels have a value, full grid."""
+        return np.isfinite(self.image.array)
+
+    @cached_property
+    def values(self) -> Array:
+        """The frame on the decimated grid: every `step`-th pixel, from the middle of its block."""
+        return decimate(self.image.array, self.step)
+
+    @cached_property
+    def body(self) -> Mask:
+        """The body, holes filled, table and clothes removed; decimated grid."""
+        return body_mask(self.values, self.image.frame.modality)
+
+    @cached_property
+    def air(self) -> Mask:
+        """Air around the body, clear of its border, where the scanner stored values; decimated grid."""
+        return air_mask(self.values, self.body)
+
+    @cached_property
+    def body_share(self) -> float:
+        """Share of the frame that is body."""
+        return float(self.body.mean())
+
+    def full(self, mask: Mask) -> Mask:
+        """Bring a mask from the decimated grid to the frame's own."""
+        return enlarge(mask, self.step, self.image.array.shape)
+
+
+def decimate(array: Array, step: int) -> Array:
+    """Return every `step`-th pixel, `(y, x)`, taken from the middle of its block (at least one per axis)."""
+    rows, columns = (min(step // 2, size - 1) for size in array.shape)
+    return array[rows::step, columns::step]
+
+
+def enlarge(mask: Mask, step: int, shape: tuple[int, ...]) -> Mask:
+    """Return a decimated mask on a grid of `shape`, each element repeated `step` by `step` times."""
+    full = np.repeat(np.repeat(mask, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
+    missing = [(0, size - have) for size, have in zip(shape, full.shape, strict=True)]
+    return np.pad(full, missing, mode="edge") if any(after for _, after in missing) else full
+
+
+def body_mask(array: Array, modality: str) -> Mask:
+    """Return where the body is, holes filled, `(y, x)`; all False where there is none.
+
+    Parameters
+    ----------
+    array
+        `(y, x)` in HU (CT), scanner units (MR) or activity (PT); NaN counts as air.
+    modality
+        `CT`, `MR` or `PT`.
+    """
+    from scipy import ndimage
+
+    values = np.nan_to_num(array, nan=-np.inf if modality == "CT" else 0.0, posinf=0.0, neginf=-np.inf if modality == "CT" else 0.0)
+    threshold = CT_BODY_HU if modality == "CT" else foreground_threshold(values, modality)
+    if not np.isfinite(threshold):
+        return np.zeros(array.shape, dtype=bool)
+    mask: Mask = values > threshold
+    if modality == "CT":
+        # Opening cuts the table and cables off the body; a frame too small for it keeps what it has.
+        opened = ndimage.binary_opening(mask, iterations=2) if min(mask.shape) > 2 * CT_OPENING_MARGIN else mask
+        mask = opened if opened.any() else mask
+    elif min(mask.shape) > 2 * CT_OPENING_MARGIN:
+        mask = ndimage.binary_opening(mask) if modality == "MR" else mask
+    mask = _large_components(mask, keep_share=0.1)
+    mask = ndimage.binary_fill_holes(mask)
+    if mask.mean() < MIN_BODY_SHARE:
+        return np.zeros(array.shape, dtype=bool)
+    return mask
+
+
+CT_OPENING_MARGIN: Final = 8
+
+
+def foreground_threshold(values: Array, modality: str) -> float:
+    """Return the value that parts foreground from background; infinite where there is nothing to part.
+
+    MR: Otsu's threshold of the square root of the values (the root evens out bright fat and coil profiles), halved in value so
+    that dim tissue stays in. PET: 4 % of the 99.5th percentile (about SUV 0.3 where the liver has 2 and the maximum is 8).
+    """
+    positive = values[values > 0]
+    if positive.size < 16:
+        return float("inf")
+    top = float(np.percentile(positive, 99.5))
+    if modality == "PT":
+        return 0.04 * top
+    roots = np.sqrt(np.minimum(np.maximum(values, 0.0), top))
+    return 0.5 * otsu(roots.ravel()) ** 2
+
+
+def otsu(values: NDArray[Any], bins: int = 128) -> float:
+    """Return Otsu's threshold: the cut that makes the variance between the two classes largest (IEEE Trans SMC 9:62, 1979)."""
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return float("inf")
+    counts, edges = np.histogram(values, bins=bins, range=(low, high))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    # Between two separate peaks every cut is as good as any other: the middle one is furthest from both.
+    best = np.flatnonzero(between >= (1 - 1e-6) * np.nanmax(between[:-1]))
+    return float(edges[1:][(best[0] + best[-1]) // 2])
+
+
+def air_mask(array: Array, body: Mask, clearance: int = 4) -> Mask:
+    """Return where `array` has values and is at least `clearance` elements from the body and 1 from the frame's border."""
+    from scipy import ndimage
+
+    near = ndimage.binary_dilation(body, iterations=clearance) if body.any() else body
+    air: Mask = np.isfinite(array) & ~near
+    air[:1], air[-1:], air[:, :1], air[:, -1:] = False, False, False, False
+    return air
+
+
+def _large_components(mask: Mask, keep_share: float) -> Mask:
+    """Keep the largest component and those of at least `keep_share` of its size (two legs, arms beside the trunk)."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept: Mask = (sizes >= keep_share * sizes.max())[labels]
+    return kept
