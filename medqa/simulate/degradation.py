@@ -1,0 +1,84 @@
+"""What a degradation is, how strong it may be, and what is known of the result.
+
+Chance comes first: `draw` of a modality's module turns a generator into parameters; applying them is then a pure function of image
+and parameters (noise has its own seed among them), so that every image can be made again from its `Plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from medqa.volume import Array
+
+LEVELS: Final = 4
+"""Declared strengths of a kind; level 0 is the image as it was."""
+
+
+class Strength(NamedTuple):
+    """The four declared strengths of one kind of degradation, mildest first, with what the numbers mean."""
+
+    quantity: str
+    unit: str
+    values: tuple[float, float, float, float]
+
+
+STRENGTHS: Final[Mapping[str, Mapping[str, Strength]]] = {
+    "CT": {
+        "dose": Strength("dose as a fraction of the slice's own", "1", (1 / 2, 1 / 4, 1 / 8, 1 / 16)),
+        "blur": Strength("full width at half maximum of the added blur", "mm", (1.8, 2.8, 4.2, 6.5)),
+        "streaks": Strength("views over half a turn", "views", (180, 120, 72, 45)),
+        "starvation": Strength("streak noise in the body from starved rays, standard deviation", "HU", (12, 24, 48, 96)),
+        "motion": Strength("displacement between the first and the last view", "mm", (2, 4, 8, 16)),
+        "rings": Strength("ring amplitude in the body, standard deviation", "HU", (8, 16, 32, 64)),
+    },
+    "MR": {
+        "noise": Strength("factor by which the signal-to-noise ratio is divided", "1", (2, 4, 8, 16)),
+        "blur": Strength("share of the acquired k-space kept along each axis", "1", (0.62, 0.44, 0.3, 0.2)),
+        "motion": Strength("largest displacement of the head or body during the scan", "mm", (1.5, 3, 6, 12)),
+        "ghost": Strength("ghost intensity as a share of the signal", "1", (0.06, 0.12, 0.24, 0.48)),
+        "zipper": Strength("interference along one line as a multiple of the mean signal", "1", (0.5, 1, 2, 4)),
+    },
+    "PT": {
+        "counts": Strength("counts as a fraction of a scan with 12 % noise in the body", "1", (1 / 2, 1 / 4, 1 / 8, 1 / 16)),
+        "blur": Strength("full width at half maximum of the added blur", "mm", (6, 9, 13, 19)),
+        "motion": Strength("amplitude of the breathing-like motion within the plane", "mm", (8, 14, 22, 34)),
+    },
+}
+
+LEFT_OUT: Final[Mapping[str, str]] = {"CT": "rings", "MR": "zipper", "PT": "motion"}
+"""The family that training never sees: how a network judges it tells how it meets the unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that chance decided about one degradation: applying it twice gives the same image twice."""
+
+    modality: str
+    kind: str
+    level: int
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> int:
+        """Quality on the 0–4 scale that the strength stands for."""
+        return LEVELS - self.level
+
+    @property
+    def strength(self) -> Strength:
+        """The declared strengths of this kind."""
+        return STRENGTHS[self.modality][self.kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Degraded:
+    """An image with its truth.
+
+    `severity` is measured on the result, not read from the parameters: the root mean square change within the body, in HU for CT,
+    as a share of the mean signal of the body for MR and PET.
+    """
+
+    array: Array
+    plan: Plan
+    severity: float

@@ -1,0 +1,126 @@
+"""A parallel-beam projector and filtered back-projection, small and fast enough to make correlated noise on one core.
+
+Geometry: an image `(y, x)` with square pixels lies centred on the axis of rotation; view `k` of `n` looks at the angle
+`k * pi / n`; detector `d` sees the ray at the distance `(d - (detectors - 1) / 2) * spacing` from the axis.
+
+Sources: Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), chapter 3; Joseph, IEEE TMI 1:192 (1982) for the
+interpolation along rays.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medqa.volume import Array
+
+OVERSAMPLING = 8
+"""Filtered views are interpolated linearly to this many values a detector and then looked up: exact enough, and 5 × faster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beam:
+    """Parallel rays over half a turn: `views` angles, `detectors` channels, `spacing_mm` apart."""
+
+    views: int
+    detectors: int
+    spacing_mm: float
+
+    @property
+    def angles(self) -> NDArray[np.float64]:
+        """Angles of the views in radians, `(views,)`."""
+        return np.asarray(np.arange(self.views) * (np.pi / self.views), dtype=np.float64)
+
+    @property
+    def positions_mm(self) -> NDArray[np.float64]:
+        """Distances of the rays from the axis, `(detectors,)`."""
+        return np.asarray((np.arange(self.detectors) - (self.detectors - 1) / 2) * self.spacing_mm, dtype=np.float64)
+
+
+def beam_for(shape: tuple[int, ...], pixel_mm: float, *, views: int, spacing_mm: float | None = None) -> Beam:
+    """Return a beam that sees the whole of an image; the rays are a pixel apart unless told otherwise."""
+    spacing = spacing_mm or pixel_mm
+    diagonal = math.hypot(*shape) * pixel_mm
+    return Beam(views=views, detectors=int(np.ceil(diagonal / spacing)) + 3, spacing_mm=spacing)
+
+
+def project(image: Array, beam: Beam, pixel_mm: float, *, angles: NDArray[np.float64] | None = None) -> Array:
+    """Return line integrals `(views, detectors)` of an image `(y, x)`, in the image's unit times millimetres.
+
+    Rays are sampled a pixel apart, with bilinear interpolation; outside the image there is nothing. `angles` picks other views than
+    the beam's own.
+    """
+    from scipy import ndimage
+
+    rows, columns = image.shape
+    half = np.hypot(rows, columns) / 2
+    along = np.arange(-np.ceil(half), np.ceil(half) + 1)
+    across = beam.positions_mm[:, None] / pixel_mm
+    source = np.ascontiguousarray(image, dtype=np.float32)
+    looked = beam.angles if angles is None else angles
+    out = np.empty((looked.size, beam.detectors), dtype=np.float32)
+    for view, angle in enumerate(looked):
+        cosine, sine = np.cos(angle), np.sin(angle)
+        x = across * cosine - along * sine + (columns - 1) / 2
+        y = across * sine + along * cosine + (rows - 1) / 2
+        samples = ndimage.map_coordinates(source, (y, x), order=1, mode="constant", cval=0.0, prefilter=False)
+        out[view] = samples.sum(axis=1) * pixel_mm
+    return out
+
+
+@lru_cache(maxsize=64)
+def _ramp(length: int, spacing_mm: float, cutoff_per_mm: float | None) -> NDArray[np.float64]:
+    """Return the frequency response of the band-limited ramp (Kak and Slaney eq. 61), Hann-windowed where a cut-off is given."""
+    index = np.fft.fftfreq(length, 1 / length)
+    kernel = np.zeros(length)
+    kernel[0] = 0.25
+    odd = index % 2 == 1
+    kernel[odd] = -1 / (np.pi * index[odd]) ** 2
+    response = np.real(np.fft.rfft(kernel / spacing_mm**2)) * spacing_mm
+    if cutoff_per_mm is not None:
+        frequency = np.fft.rfftfreq(length, spacing_mm)
+        window = np.where(frequency < cutoff_per_mm, 0.5 + 0.5 * np.cos(np.pi * np.minimum(frequency / cutoff_per_mm, 1.0)), 0.0)
+        response = response * window
+    return response
+
+
+def filtered(sinogram: Array, beam: Beam, *, cutoff_per_mm: float | None = None) -> Array:
+    """Return the sinogram under the ramp, or under ramp times Hann window whose first zero lies at `cutoff_per_mm`."""
+    from scipy import fft
+
+    length = fft.next_fast_len(2 * beam.detectors, real=True)
+    spectrum = fft.rfft(sinogram, length, axis=1)
+    spectrum *= _ramp(length, beam.spacing_mm, cutoff_per_mm)
+    return np.asarray(fft.irfft(spectrum, length, axis=1)[:, : beam.detectors], dtype=np.float32)
+
+
+def back_project(
+    sinogram: Array, beam: Beam, shape: tuple[int, ...], pixel_mm: float, *, angles: NDArray[np.float64] | None = None
+) -> Array:
+    """Return the adjoint-like sum over views, `(y, x)`, each view weighted by its share of half a turn."""
+    rows, columns = shape
+    fine = (beam.detectors - 1) * OVERSAMPLING + 1
+    old = np.arange(beam.detectors)
+    new = np.arange(fine) / OVERSAMPLING
+    x = ((np.arange(columns) - (columns - 1) / 2) * (pixel_mm / beam.spacing_mm * OVERSAMPLING)).astype(np.float32)
+    y = ((np.arange(rows) - (rows - 1) / 2) * (pixel_mm / beam.spacing_mm * OVERSAMPLING)).astype(np.float32)
+    centre = np.float32((beam.detectors - 1) / 2 * OVERSAMPLING + 0.5)
+    out = np.zeros(shape, dtype=np.float32)
+    looked = beam.angles if angles is None else angles
+    for view, angle in enumerate(looked):
+        line = np.interp(new, old, sinogram[view]).astype(np.float32)
+        index = (x * np.float32(np.cos(angle)) + centre)[None, :] + (y * np.float32(np.sin(angle)))[:, None]
+        out += line.take(index.astype(np.int32), mode="clip")
+    out *= np.float32(np.pi / looked.size)
+    return out
+
+
+def reconstruct(
+    sinogram: Array, beam: Beam, shape: tuple[int, ...], pixel_mm: float, *, cutoff_per_mm: float | None = None
+) -> Array:
+    """Return the filtered back-projection `(y, x)` of line integrals: the inverse of `project` up to the kernel."""
+    return back_project(filtered(sinogram, beam, cutoff_per_mm=cutoff_per_mm), beam, shape, pixel_mm)
