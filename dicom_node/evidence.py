@@ -1,41 +1,32 @@
 """The streaming cache of frame evidence: a side database that may be lost at any moment, which costs time and nothing else.
 
-Evidence is a function of a frame's bytes, its header, the bundles and the version of medqa; these make the key, so that an
-entry can be stale only by never being asked for. One transaction a second at most, `synchronous=NORMAL`, rows of a series are
+Evidence names the digest of the frame's bytes, the bundles and the version of medqa it was made by, so that whoever reads it can
+tell what is stale (`Accumulator.is_current`). One transaction a second at most, `synchronous=NORMAL`; the rows of a series are
 deleted once it is final.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from medqa import __version__
-from medqa.assessment import FrameEvidence, Scorer
+from medqa.assessment import FrameEvidence
 
 FLUSH_EVERY_S: Final = 1.0
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS evidence (
-    series_uid TEXT NOT NULL, sop_instance_uid TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL, made_by TEXT NOT NULL,
-    document TEXT NOT NULL,
-    PRIMARY KEY (series_uid, sop_instance_uid, number, sha256, made_by)
+    series_uid TEXT NOT NULL, sop_instance_uid TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (series_uid, sop_instance_uid, number, sha256)
 ) WITHOUT ROWID
 """
 
 log = structlog.get_logger(__name__)
-
-
-def made_by(scorers: Iterable[Scorer]) -> str:
-    """Return the digest of what evidence depends on beside the frame: the bundles and this version of medqa."""
-    text = json.dumps([__version__, sorted([scorer.name, scorer.digest] for scorer in scorers)])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class EvidenceCache:
@@ -45,15 +36,12 @@ class EvidenceCache:
     ----------
     path
         The database file. A file that SQLite cannot use is replaced by an empty one.
-    made_by
-        Digest of the bundles in force (`made_by`); entries of others are never returned.
     clock
         Seconds, monotonic.
     """
 
-    def __init__(self, path: Path, made_by: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
-        self._made_by = made_by
         self._clock = clock
         self._waiting: list[tuple[str, FrameEvidence]] = []
         self._flushed_at = clock()
@@ -69,19 +57,19 @@ class EvidenceCache:
         if not self._waiting or (due and self._clock() - self._flushed_at < FLUSH_EVERY_S):
             return
         rows = [
-            (uid, one.sop_instance_uid, one.number, one.sha256, self._made_by, json.dumps(one.to_json(), separators=(",", ":")))
+            (uid, one.sop_instance_uid, one.number, one.sha256, json.dumps(one.to_json(), separators=(",", ":")))
             for uid, one in self._waiting
         ]
         self._waiting.clear()
         self._flushed_at = self._clock()
-        self._try("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._try("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?, ?)", rows)
 
     def get(self, series_uid: str) -> dict[tuple[str, int, str], FrameEvidence]:
         """Return what is known of a series, by SOP Instance UID, frame number and digest of the stored bytes."""
         self.flush()
-        query = "SELECT document FROM evidence WHERE series_uid = ? AND made_by = ?"
+        query = "SELECT document FROM evidence WHERE series_uid = ?"
         try:
-            rows = self._connection.execute(query, (series_uid, self._made_by)).fetchall()
+            rows = self._connection.execute(query, (series_uid,)).fetchall()
             found = [FrameEvidence.from_json(json.loads(text)) for (text,) in rows]
         except (sqlite3.Error, ValueError, TypeError) as error:
             self._start_again(error)

@@ -6,27 +6,32 @@ worst of them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from medqa import assess
 from medqa.acquisition import Acquisition
-from medqa.assessment import Assessment, FrameEvidence, HeatMap, Provenance, Scorer, SeriesReference, Verdict
+from medqa.assessment import Assessment, FrameEvidence, HeatMap, NotChecked, Provenance, Scorer, SeriesReference, Verdict
 from medqa.config import ReportSettings, Settings
 from medqa.errors import MedqaError
 from medqa.findings import finding
-from medqa.reader import Instance, LeftOut, Reading, assemble
-from medqa.series import Series
+from medqa.reader import LeftOut, Reading
+from medqa.series import ReadingNote, Series
 from reports import wording
 from reports.deliverables import Deliverables, render
 
+if TYPE_CHECKING:
+    from medqa.iqa.bundle import Unusable
+
+MODALITIES: Final = ("CT", "MR", "PT")
 Key = tuple[str, int]
 EXPLAIN_FRAMES: Final = 3
 EXPLAIN_WITHIN_S: Final = 8.0
@@ -73,37 +78,55 @@ def assessments_of(stored: Mapping[str, Any]) -> tuple[Assessment, ...]:
     return tuple(Assessment.from_json(part) for part in stored["assessments"])
 
 
+def accumulators(scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings) -> dict[str, assess.Accumulator]:
+    """Return, for every modality, what turns frames into an assessment: its networks, and the list of those that are unusable."""
+    return {modality: _accumulator(modality, scorers, unusable, settings) for modality in MODALITIES}
+
+
 def judge(
-    instances: Iterable[Instance],
-    evidence: Mapping[Key, FrameEvidence],
-    accumulator: assess.Accumulator,
-    refused: Sequence[LeftOut] = (),
-) -> Judged:
-    """Judge the instances of one Series Instance UID; `evidence` saves time and changes nothing.
-
-    Parameters
-    ----------
-    instances
-        All that could be read, in any order.
-    evidence
-        What is known of their frames; what is missing is scored now.
-    accumulator
-        The scorers and settings in force.
-    refused
-        What could not be read, with its reason.
-    """
-    return judge_reading(assemble(instances), evidence, accumulator, refused)
-
-
-def judge_reading(
     reading: Reading,
     evidence: Mapping[Key, FrameEvidence],
     accumulator: assess.Accumulator,
     refused: Sequence[LeftOut] = (),
+    judged_at: str | None = None,
 ) -> Judged:
-    """Judge what `assemble` made of one Series Instance UID."""
-    assessments = tuple(accumulator.conclude(series, evidence) for series in reading.series)
-    return Judged(series=reading.series, assessments=assessments, left_out=(*reading.left_out, *refused))
+    """Judge the parts of one Series Instance UID.
+
+    Parameters
+    ----------
+    reading
+        What `assemble` made of the instances that could be read.
+    evidence
+        What is known of their frames: it saves time and changes nothing, what is missing is scored now.
+    accumulator
+        The scorers and settings in force.
+    refused
+        What could not be read, with its reason: unreadable images put a doubt on the series.
+    judged_at
+        ISO 8601.
+    """
+    left_out = tuple(sorted((*reading.left_out, *refused), key=lambda item: (item.name, item.kind)))
+    lost = [item for item in left_out if item.kind == "unreadable"]
+    series = tuple(_with_lost(part, lost) for part in reading.series)
+    assessments = tuple(accumulator.conclude(part, evidence, judged_at=judged_at) for part in series)
+    return Judged(series=series, assessments=assessments, left_out=left_out)
+
+
+def _with_lost(series: Series, lost: Sequence[LeftOut]) -> Series:
+    if not lost:
+        return series
+    values: dict[str, float | int | str] = {"count": len(lost), "total": len(series.frames) + len(lost), "code": lost[0].code}
+    note = ReadingNote(message="undecodable_frames", values=values)
+    return dataclasses.replace(series, notes=(*series.notes, note))
+
+
+def _accumulator(modality: str, scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings) -> assess.Accumulator:
+    missing = [
+        NotChecked(what=bundle.name, reason="bundle_unusable", values={"bundle": bundle.name, "code": bundle.code})
+        for bundle in unusable
+        if bundle.modality in {None, modality}
+    ]
+    return assess.Accumulator([scorer for scorer in scorers if scorer.modality == modality], settings, missing)
 
 
 def assess_from_disk(
@@ -111,12 +134,18 @@ def assess_from_disk(
     scorers: Sequence[Scorer],
     settings: Settings,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    unusable: Sequence[Unusable] = (),
+    judged_at: str | None = None,
 ) -> Assessment:
     """Judge one series whose files are all there."""
-    return assess.assess(series, scorers, settings, progress)
+    accumulator = _accumulator(series.modality, scorers, unusable, settings)
+    return accumulator.conclude(series, {}, judged_at=judged_at, progress=progress)
 
 
-def unreadable(*, study_uid: str, series_uid: str, modality: str, code: str, settings: Settings) -> Assessment:
+def unreadable(
+    *, study_uid: str, series_uid: str, modality: str, code: str, settings: Settings, judged_at: str | None = None
+) -> Assessment:
     """Return the assessment of a series that could not be read safely: REVIEW, and why."""
     from medqa import __version__
 
@@ -127,7 +156,7 @@ def unreadable(*, study_uid: str, series_uid: str, modality: str, code: str, set
         reason="review_unreadable",
         reason_values={"code": code},
         findings=(finding("unreadable_series", evidence=(code,)),),
-        provenance=Provenance(medqa_version=__version__, settings_digest=settings.digest()),
+        provenance=Provenance(medqa_version=__version__, settings_digest=settings.digest(), judged_at=judged_at),
     )
 
 
@@ -166,15 +195,16 @@ def write(
     lang: str,
     settings: ReportSettings,
     now: datetime,
-) -> Deliverables:
-    """Render, and write `report.pdf`, `assessment.json` and the DICOM objects into `folder`."""
+) -> tuple[Deliverables, list[Path]]:
+    """Render, and write `report.pdf`, `assessment.json` and the DICOM objects into `folder`; return the objects' paths too."""
     made = render(assessment, series, tuple(heat_maps), lang=lang, settings=settings, now=now)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.pdf").write_bytes(made.pdf)
     write_json(folder / "assessment.json", wording.document(assessment, lang))
-    for number, instance in enumerate(made.instances, start=1):
-        instance.save_as(folder / f"{number:02d}-{instance.Modality}.dcm", enforce_file_format=True)
-    return made
+    paths = [folder / f"{number:02d}-{instance.Modality}.dcm" for number, instance in enumerate(made.instances, start=1)]
+    for path, instance in zip(paths, made.instances, strict=True):
+        instance.save_as(path, enforce_file_format=True)
+    return made, paths
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

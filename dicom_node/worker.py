@@ -1,0 +1,329 @@
+"""The scorer: one process that owns every open series, judges it while it arrives, and makes its verdict final.
+
+It follows the catalogue, decodes and scores each frame once, concludes when a series seems to be complete (provisional) and
+changes that into the final verdict when it is. Nothing here is needed by the listener: if this process dies, objects go on being
+received, and the next one goes on from the catalogue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from dicom_node.alone import Alone, Load
+from dicom_node.catalogue import Catalogue
+from dicom_node.completion import Completion, completion
+from dicom_node.evidence import EvidenceCache
+from dicom_node.process import Judged, accumulators, unreadable
+from dicom_node.records import Job, JobKind, JobLost, NodeEvent, SeriesRecord, Status
+from dicom_node.streaming import BEHIND_S, Stream
+from medqa.assess import Accumulator
+from medqa.assessment import Finding, Verdict
+from medqa.config import Settings
+from reports import wording
+
+POLL_S: Final = 0.05
+BATCH: Final = 4
+"""Frames scored together: small, so that a newcomer waits for little."""
+READ_AT_ONCE: Final = 64
+"""Headers read in one round, so that a burst does not hold up the frames of other series."""
+ADOPT_EVERY_S: Final = 1.0
+DEATHS: Final = 3
+"""So many attempts that ended with the whole scorer make a series unreadable; one child process dying of it does so at once."""
+OWNER: Final = "scorer"
+
+log = structlog.get_logger(__name__)
+Key = tuple[str, int]
+
+
+class Follower:
+    """Follow every open series, one step at a time.
+
+    Parameters
+    ----------
+    settings
+        The whole tree.
+    catalogue
+        Of this process.
+    judges
+        By modality.
+    cache
+        Evidence of an earlier life.
+    alone
+        Starts a process that judges one revision by itself.
+    clock
+        Seconds since the epoch, the catalogue's clock.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        judges: Mapping[str, Accumulator],
+        cache: EvidenceCache,
+        alone: Callable[[SeriesRecord, str], Alone],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._judges = judges
+        self._cache = cache
+        self._alone = alone
+        self._clock = clock
+        self._streams: dict[Key, Stream] = {}
+        self._suspects: list[SeriesRecord] = []
+        self._running: tuple[Job, SeriesRecord, Alone] | None = None
+        self._adopted_at = 0.0
+
+    def step(self) -> bool:
+        """Do what is due; return whether there was something to do."""
+        busy = self._follow()
+        busy |= self._score()
+        for stream in list(self._streams.values()):
+            busy |= self._guarded(stream, self._conclude)
+        self._judge_suspects()
+        self._watch()
+        self._cache.flush(due=True)
+        return busy
+
+    def stop(self) -> None:
+        """Stop in order: nothing that is open is suspected of anything."""
+        for stream in self._streams.values():
+            if stream.noted:
+                self._catalogue.clear_attempt(stream.record.series_uid, stream.record.revision)
+        if self._running is not None:
+            job, record, alone = self._running
+            alone.stop()
+            self._catalogue.release(job)
+            self._catalogue.clear_attempt(record.series_uid, record.revision)
+        self._cache.close()
+
+    # ---- while it arrives ------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> bool:
+        records = {_key(record): record for record in self._catalogue.open_series()}
+        for key in self._streams.keys() - records.keys():
+            del self._streams[key]
+        self._suspects = [record for key, record in records.items() if record.noted and key not in self._streams]
+        busy = False
+        for key, record in records.items():
+            if record.noted and key not in self._streams:
+                continue
+            stream = self._streams.get(key) or self._new(record)
+            stream.record = record
+            if record.last_id > stream.last_id:
+                busy |= self._guarded(stream, self._read)
+        return busy
+
+    def _new(self, record: SeriesRecord) -> Stream:
+        judge = self._judges[record.modality]
+        stream = Stream(record, judge, self._settings, self._cache.get(record.series_uid))
+        self._streams[_key(record)] = stream
+        return stream
+
+    def _read(self, stream: Stream) -> bool:
+        record = stream.record
+        self._note(stream)
+        new = self._catalogue.instances_of(record.series_uid, stream.last_id, revision=record.revision, limit=READ_AT_ONCE)
+        for stored in new:
+            self._warn(stream, stream.add(stored))
+        return bool(new)
+
+    def _score(self) -> bool:
+        waiting = [(since, stream) for stream in self._streams.values() if (since := stream.waiting_since()) is not None]
+        if not waiting:
+            return False
+        since, stream = min(waiting, key=lambda pair: pair[0])
+        behind = self._clock() - since > BEHIND_S
+        return self._guarded(stream, lambda stream: self._score_one(stream, behind=behind))
+
+    def _score_one(self, stream: Stream, *, behind: bool) -> bool:
+        self._note(stream)
+        evidence, warnings = stream.score(BATCH, behind=behind)
+        self._cache.put(stream.record.series_uid, evidence)
+        self._warn(stream, warnings)
+        return True
+
+    def _note(self, stream: Stream) -> None:
+        if not stream.noted:
+            self._catalogue.note_attempt(stream.record.series_uid, stream.record.revision)
+            stream.noted = True
+
+    def _warn(self, stream: Stream, warnings: Sequence[Finding]) -> None:
+        for warning in warnings:
+            data: dict[str, Any] = {"cause": warning.message, "values": dict(warning.values), "modality": stream.record.modality}
+            data["text"] = wording.finding_text(warning, self._settings.report.lang)
+            if self._catalogue.add_event(_event("live_warning", stream.record, data), once=True):
+                log.warning("live_warning", series=stream.record.key, cause=warning.message)
+
+    def _guarded(self, stream: Stream, do: Callable[[Stream], bool]) -> bool:
+        """Keep what goes wrong with one series from the others: its attempt stays noted, and it is judged alone once complete."""
+        try:
+            return do(stream)
+        except JobLost:
+            return True
+        except Exception:
+            log.exception("series_suspected", series=stream.record.key)
+            self._streams.pop(_key(stream.record), None)
+            return True
+
+    # ---- once it is complete ---------------------------------------------------------------------------------------------
+
+    def _conclude(self, stream: Stream) -> bool:
+        record = stream.record
+        if stream.waiting or record.last_id > stream.last_id:
+            return False
+        due = completion(record, self._settings.completion, self._clock(), gap=stream.gap)
+        if due.provisional and stream.judged is None:
+            self._note(stream)
+            judged = self._settle(record, stream.conclude(self._now()))
+            stream.judged = judged
+            self._catalogue.clear_attempt(record.series_uid, record.revision)
+            stream.noted = False
+            self._catalogue.store_provisional(
+                record.series_uid, record.revision, judged.document(), verdict=judged.verdict, instances=record.instances
+            )
+            log.info("provisional", series=record.key, revision=record.revision, verdict=judged.verdict)
+            return True
+        if due.final and stream.judged is not None:
+            self._complete(stream, due, stream.judged)
+            return True
+        return False
+
+    def _complete(self, stream: Stream, due: Completion, judged: Judged) -> None:
+        record = stream.record
+        self._catalogue.mark_complete(
+            record.series_uid, record.revision, reason=due.reason, evidence=due.evidence, last_id=stream.last_id
+        )
+        job = self._catalogue.claim_series(JobKind.JUDGE, record.series_uid, OWNER, self._settings.node.lease_s)
+        if job is None:
+            return
+        self._finish(job, record, judged.document(), stream.warned)
+        self._streams.pop(_key(record), None)
+
+    def _finish(self, job: Job, record: SeriesRecord, document: dict[str, Any], warned: Sequence[Finding] = ()) -> None:
+        verdict = document["verdict"]
+        events = []
+        if warned and verdict == Verdict.ADEQUATE:
+            causes = sorted({warning.message for warning in warned})
+            events.append(_event("live_warning_withdrawn", record, {"causes": causes, "verdict": verdict}))
+        reason = None if verdict else next((item["kind"] for item in document["left_out"]), "empty")
+        self._catalogue.finish_judging(job, document, verdict=verdict, reason=reason, events=events)
+        self._cache.forget(record.series_uid)
+        log.info("verdict", series=record.key, revision=record.revision, verdict=verdict, reason=reason)
+
+    def _settle(self, record: SeriesRecord, judged: Judged) -> Judged:
+        """Ask for a look at a series of which nothing could be read: it is not one without a verdict."""
+        lost = next((item.code for item in judged.left_out if item.kind == "unreadable"), None)
+        if judged.assessments or lost is None:
+            return judged
+        return Judged(series=(), assessments=(self._unreadable(record, lost),), left_out=judged.left_out)
+
+    # ---- what is not streamed --------------------------------------------------------------------------------------------
+
+    def _judge_suspects(self) -> None:
+        """Complete the next suspect that is due, and hand every READY revision that nobody holds to a process of its own."""
+        for record in self._suspects:
+            due = completion(record, self._settings.completion, self._clock())
+            if due.final:
+                with contextlib.suppress(JobLost):
+                    self._catalogue.mark_complete(
+                        record.series_uid, record.revision, reason=due.reason, evidence=due.evidence, last_id=record.last_id
+                    )
+        if self._running is None and self._clock() - self._adopted_at >= ADOPT_EVERY_S:
+            self._adopted_at = self._clock()
+            job = self._catalogue.claim(JobKind.JUDGE, OWNER, self._settings.node.lease_s)
+            if job is not None:
+                self._adopt(job)
+
+    def _adopt(self, job: Job) -> None:
+        record = self._catalogue.series(job.series_uid, job.revision)
+        if record is None:
+            return
+        stored = self._catalogue.assessment(job.series_uid, job.revision, Status.PROVISIONAL)
+        if stored is not None and stored.instances == record.instances:
+            self._finish(job, record, stored.document)
+        elif self._catalogue.note_attempt(job.series_uid, job.revision) > DEATHS:
+            self._finish(job, record, Judged(series=(), assessments=(self._unreadable(record, "MQ200"),)).document())
+        else:
+            self._running = (job, record, self._alone(record, self._now()))
+
+    def _watch(self) -> None:
+        if self._running is None:
+            return
+        job, record, alone = self._running
+        outcome = alone.poll()
+        try:
+            if outcome is None:
+                self._running = (self._catalogue.heartbeat(job, self._settings.node.lease_s), record, alone)
+                return
+            self._running = None
+            document = outcome.document
+            if document is None:
+                log.error("series_unreadable", series=record.key)
+                document = Judged(series=(), assessments=(self._unreadable(record, "MQ200"),)).document()
+            self._finish(job, record, document)
+        except JobLost:
+            alone.stop()
+            self._running = None
+
+    def _unreadable(self, record: SeriesRecord, code: str) -> Any:
+        return unreadable(
+            study_uid=record.study_uid,
+            series_uid=record.series_uid,
+            modality=record.modality,
+            code=code,
+            settings=self._settings,
+            judged_at=self._now(),
+        )
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
+
+
+def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[dict[str, Any]], None]) -> None:
+    """Be the scorer process until told to stop.
+
+    Parameters
+    ----------
+    settings
+        The whole tree.
+    load
+        Opens the bundles, once.
+    stop
+        Set from outside.
+    ready
+        Told the names of usable and unusable bundles once they are loaded.
+    """
+    catalogue = Catalogue.open(settings)
+    shelf = load(settings)
+    usable = [scorer.name for scorer in shelf.scorers]
+    ready({"usable": usable, "unusable": [(one.name, one.code, one.text) for one in shelf.unusable]})
+    follower = Follower(
+        settings,
+        catalogue,
+        accumulators(shelf.scorers, shelf.unusable, settings),
+        EvidenceCache(settings.node.storage / "evidence.db"),
+        lambda record, judged_at: Alone(settings, load, record, judged_at),
+    )
+    try:
+        while not stop.is_set():
+            if not follower.step():
+                stop.wait(POLL_S)
+    finally:
+        follower.stop()
+        catalogue.close()
+
+
+def _key(record: SeriesRecord) -> Key:
+    return record.series_uid, record.revision
+
+
+def _event(kind: str, record: SeriesRecord, data: Mapping[str, Any]) -> NodeEvent:
+    return NodeEvent(kind=kind, series_uid=record.series_uid, key=record.key, revision=record.revision, data=data)
