@@ -130,7 +130,7 @@ def normalise(image: FrameImage) -> tuple[NDArray[np.float32], float | None]:
         hu = np.where(np.isfinite(image.array), image.array, CT_RANGES_HU[0][0])
         return np.stack([_ranged(hu, low, high) for low, high in CT_RANGES_HU]), None
     if frame.modality not in CHANNELS:
-        raise NotApplicable(what="the network score", reason=f"there is no network for {frame.modality}")
+        raise NotApplicable(what="network_score", reason="no_bundle")
     values = np.where(np.isfinite(image.array), image.array, np.float32(0))
     suv = _suv_factor(image) if frame.modality == "PT" else None
     scale = PT_SUV_TOP / suv if suv is not None else foreground_scale(values)
@@ -215,7 +215,7 @@ def _ranged(values: Array, low: float, high: float) -> Array:
 def _checked(shape: tuple[int, ...]) -> tuple[int, int]:
     rows, columns = shape
     if min(rows, columns) < SMALLEST_SIDE:
-        raise NotApplicable(what="the network score", reason=f"a frame of {columns} x {rows} pixels is too small")
+        raise NotApplicable(what="network_score", reason="too_small")
     return rows, columns
 
 
