@@ -53,7 +53,14 @@ def run(
         shelf = bundle.load(settings)
         judged = []
         for number, series in enumerate(reading.series, start=1):
-            assessment = process.assess_from_disk(series, shelf.scorers, settings, step(f"judging series {number}"))
+            assessment = process.assess_from_disk(
+                series,
+                shelf.scorers,
+                settings,
+                step(f"judging series {number}"),
+                unusable=shelf.unusable,
+                judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
             folder = None if out is None else out / f"{number:02d}-{series.modality}"
             if folder is not None:
                 maps = process.explain(assessment, series, shelf.scorers)

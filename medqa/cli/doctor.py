@@ -96,8 +96,8 @@ def _bundles(settings: Settings) -> Iterator[Check]:
     shelf = bundle.load(settings)
     for scorer in shelf.scorers:
         yield Check("ok", scorer.name, f"weights match ({scorer.digest[:12]}…), self-test passed")
-    for name, code, text in shelf.unusable:
-        yield Check("fault", name, f"{code} {text}")
+    for lost in shelf.unusable:
+        yield Check("fault", lost.name, f"{lost.code} {lost.text}")
     if not shelf.scorers and not shelf.unusable:
         yield Check("fault", "models", "no bundle found; set `models` to their folder")
 

@@ -20,8 +20,8 @@ def run(config: Annotated[Path | None, typer.Option(help="A TOML file with setti
     table = Table("bundle", "modality", "kind", "weights (SHA-256)", "state")
     for scorer in shelf.scorers:
         table.add_row(scorer.name, scorer.modality, scorer.kind, scorer.digest[:16], "passes its self-test")
-    for name, code, text in shelf.unusable:
-        table.add_row(name, "", "", "", f"unusable: {code} {text}")
+    for lost in shelf.unusable:
+        table.add_row(lost.name, "", "", "", f"unusable: {lost.code} {lost.text}")
     console = Console()
     console.print(table)
     if not shelf.scorers:
