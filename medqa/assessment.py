@@ -179,6 +179,11 @@ class NotChecked:
     reason: str
     values: Mapping[str, Scalar] = field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """Read what `Assessment.to_json` wrote, or the document with sentences that `reports.wording` makes of it."""
+        return cls(what=document["what"], reason=document["reason"], values=document["values"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
@@ -252,7 +257,7 @@ class Assessment:
             measurements=tuple(Measurement.from_json(item) for item in document["measurements"]),
             predictions=tuple(Prediction.from_json(item) for item in document["predictions"]),
             findings=tuple(Finding.from_json(item) for item in document["findings"]),
-            not_checked=tuple(NotChecked(**item) for item in document["not_checked"]),
+            not_checked=tuple(NotChecked.from_json(item) for item in document["not_checked"]),
             provenance=Provenance(**provenance),
         )
 

@@ -1,0 +1,119 @@
+"""The catalogues are complete in both languages, and a sentence says what was measured and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from medqa.acquisition import Acquisition, CTAcquisition, MRAcquisition, PTAcquisition
+from medqa.assessment import Assessment, NotChecked, Significance, Verdict
+from medqa.codes import own
+from medqa.findings import FINDINGS, NOT_CHECKED, REASONS, finding
+from medqa.policy import WITNESSES
+from reports import wording
+from tests.rendering import factories
+
+PARAMETERS = [
+    field.name
+    for kind in (Acquisition, CTAcquisition, MRAcquisition, PTAcquisition)
+    for field in dataclasses.fields(kind)
+    if field.name not in ("modality", "ct", "mr", "pt")
+]
+REQUIRED = [
+    *(f"finding.{name}" for name in FINDINGS),
+    *(f"reason.{name}" for name in REASONS),
+    *(f"not_checked.{name}" for name in NOT_CHECKED),
+    *(f"verdict.{verdict.value}" for verdict in Verdict),
+    *(f"verdict_explained.{verdict.value}" for verdict in Verdict),
+    "verdict.none",
+    "verdict_explained.none",
+    *(f"significance.{significance.value}" for significance in Significance),
+    *(f"witness.{name}" for name in WITNESSES),
+    *(f"parameter.{name}" for name in PARAMETERS),
+]
+
+
+@pytest.mark.parametrize("lang", wording.LANGUAGES)
+def test_every_id_has_its_words(lang: str) -> None:
+    assert [name for name in REQUIRED if name not in wording.catalogue(lang)] == []
+
+
+def test_both_catalogues_hold_the_same_ids_and_the_same_values() -> None:
+    english, japanese = wording.catalogue("en"), wording.catalogue("ja")
+    assert set(english) == set(japanese)
+    for name, words in english.items():
+        assert words.strip(), name
+        assert japanese[name].strip(), name
+        assert set(re.findall(r"\{(\w+)\}", words)) == set(re.findall(r"\{(\w+)\}", japanese[name])), name
+
+
+def test_japanese_is_japanese() -> None:
+    own_script = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+    for group in ("finding", "not_checked", "section", "notice", "verdict"):
+        for name, words in wording.catalogue("ja").items():
+            if name.startswith(group + "."):
+                assert own_script.search(words), name
+
+
+def test_the_sentence_names_the_measured_number_and_where() -> None:
+    series = factories.series("CT", frames=60)
+    noise = finding("ct_noise_high", values={"value": 48.03, "limit": 30.0}, frames=(40, 57))
+    made = factories.assessment(series, reason="rescan_certain", findings=(noise,), reason_values={"finding": "ct_noise_high"})
+    assert wording.sentence(made) == "Re-scan: noise 48 HU over the limit of 30 HU, slices 41–58."
+    assert wording.sentence(made, "ja") == "再撮像：ノイズ 48 HU（限度 30 HU を超過）、スライス 41–58。"
+    assert wording.sentence(made, "xx") == wording.sentence(made, "en")
+    assert wording.finding_text(noise) == "Noise 48 HU over the limit of 30 HU, slices 41–58"
+
+
+@pytest.mark.parametrize("lang", wording.LANGUAGES)
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_every_reason_makes_a_clean_sentence(reason: str, lang: str) -> None:
+    verdicts = {"adequate": Verdict.ADEQUATE, "rescan": Verdict.RESCAN, "review": Verdict.REVIEW, "not": None}
+    verdict = verdicts[reason.split("_")[0]]
+    values = {"score": 3.45, "witnesses": "mal, physics", "witness": "mal", "finding": "blank_frames", "code": "MQ202"}
+    values["kind"] = "localizer"
+    found = (finding("blank_frames", values={"count": 2}, frames=(3, 4)), finding("missing_slices", values={"count": 1}))
+    made = factories.assessment(factories.series("CT", 4), verdict, reason, findings=found, reason_values=values)
+    said = wording.sentence(made, lang)
+    assert said.startswith(wording.verdict_word(verdict, lang))
+    assert not re.search(r"[{}\[\]?]|\s\s|: \.|：。|; ;", said), said
+
+
+@pytest.mark.parametrize("lang", wording.LANGUAGES)
+@pytest.mark.parametrize("message", sorted(FINDINGS))
+def test_a_finding_without_its_values_is_still_clean(message: str, lang: str) -> None:
+    optional = re.sub(r"\[[^\]]*\]", "", wording.catalogue(lang)[f"finding.{message}"])
+    needed = re.findall(r"\{(\w+)\}", optional)
+    said = wording.finding_text(finding(message, values=dict.fromkeys(needed, 7)), lang)
+    assert not re.search(r"[{}\[\]?]|\s\s|\s[,.;)]", said), said
+    assert said[0] == said[0].upper()
+
+
+def test_an_id_that_is_missing_falls_back_and_never_fails() -> None:
+    strange = dataclasses.replace(finding("single_slice"), message="not_in_any_catalogue", code=own("x", "Something new"))
+    assert wording.finding_text(strange) == "Something new"
+    assert wording.text("nowhere.some_words", "ja") == "some words"
+    assert wording.not_checked_text(NotChecked(what="new_metric", reason="new_reason")) == "New metric: new reason"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(48.03, "48"), (48.27, "48.3"), (0.123456, "0.123"), (1234.5, "1234"), (-987.6, "−988"), (3, "3"), (2.0, "2"), (0.0, "0"),
+     (float("nan"), "–"), (1.5e9, "1.50e+09"), (100.0, "100"), (0.5, "0.5")],
+)  # fmt: skip
+def test_numbers_are_written_for_people(value: float, written: str) -> None:
+    assert wording.number(value) == written
+
+
+def test_document_is_the_assessment_and_its_sentences() -> None:
+    made = factories.assessment(factories.series("CT", 60))
+    document = wording.document(made, "ja")
+    again = json.loads(json.dumps(document))
+    assert Assessment.from_json(again) == made
+    assert again["sentence"] == wording.sentence(made, "ja")
+    assert [entry["text"] for entry in again["findings"]] == [wording.finding_text(item, "ja") for item in made.findings]
+    assert again["not_checked"][0]["text"] == "患者さんの周りの空気：装置が背景を消しています"
+    assert not re.search("SECRET|Doe", json.dumps(document))
