@@ -81,6 +81,12 @@ class PTAcquisition:
     suv_missing: tuple[str, ...] = ()
     """Keywords of the attributes without which the header allows no SUVbw."""
 
+    @property
+    def is_fdg(self) -> bool:
+        """Whether the header names FDG as the tracer, in any of its spellings."""
+        name = "".join(letter for letter in (self.tracer or "").lower() if letter.isalnum())
+        return "fdg" in name or "deoxyglucose" in name or "desoxyglucose" in name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquisition:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from medqa.assessment import Finding, FrameEvidence
-from medqa.checks import geometry, pixels
+from medqa.checks import ct, geometry, pet, pixels
 from medqa.series import Series
 
 Check = Callable[[Series, Sequence[FrameEvidence]], list[Finding]]
@@ -18,7 +18,7 @@ Check = Callable[[Series, Sequence[FrameEvidence]], list[Finding]]
 _EVERY: Final[tuple[Check, ...]] = (geometry.check, pixels.undecodable, pixels.blank)
 
 CHECKS: Final[dict[str, tuple[Check, ...]]] = {
-    "CT": _EVERY,
+    "CT": (*_EVERY, ct.rescale),
     "MR": _EVERY,
-    "PT": _EVERY,
+    "PT": (*_EVERY, pet.check),
 }

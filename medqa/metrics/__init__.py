@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from medqa.metrics import ct_noise, frame_facts, mr_snr
+from medqa.metrics import ct_air, ct_noise, frame_facts, mr_efc, mr_fber, mr_ghosting, mr_snr, pt_body_cov, pt_liver_cov
 from medqa.metrics.metric import Metric, Partial
 from medqa.regions import Regions
 from medqa.series import FrameImage
 
 METRICS: Final[dict[str, tuple[Metric, ...]]] = {
-    "CT": (ct_noise.METRIC,),
-    "MR": (mr_snr.METRIC,),
-    "PT": (),
+    "CT": (ct_noise.METRIC, ct_air.METRIC),
+    "MR": (mr_snr.METRIC, mr_efc.METRIC, mr_fber.METRIC, mr_ghosting.METRIC),
+    "PT": (pt_liver_cov.METRIC, pt_body_cov.METRIC),
 }
 
 __all__ = ["METRICS", "Metric", "Partial", "frame_partials"]

@@ -2,39 +2,48 @@
 
 Magnitude noise in air is Rayleigh distributed, or chi distributed with several coils (Dietrich et al., J Magn Reson Imaging
 2007; 26:375). Vendors' filters, parallel imaging and masks put exact zeros or smooth values there instead: then the air
-measures nothing (science: quantities are "not computable", never "bad").
+measures nothing, and quantities taken from it are not computable, never bad.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from medqa.errors import NotApplicable
+from medqa.metrics.metric import Partial
 from medqa.regions import Mask, Regions
 from medqa.volume import Array
 
 MAX_SAME: Final = 0.3
-"""Share of air pixels with one and the same value above which the air counts as masked (a scanner's floor, usually 0)."""
-MIN_MEDIAN_TO_MAD: Final = 1.7
+"""Share of air pixels with the lowest value above which the air counts as masked (a scanner's floor, usually 0)."""
+MEDIAN_TO_MAD: Final = (1.7, 30.0)
 """Median over median absolute deviation: 2.63 for Rayleigh noise and more for several coils; 1.44 for an exponential tail of
 ghosts, less for a background that is partly masked."""
-MAX_MEDIAN_TO_MAD: Final = 30.0
-MIN_STEPS: Final = 1.0
-"""A noise below this many stored steps is quantisation."""
+MIN_STEPS: Final = 0.5
+"""A deviation below this many stored steps is quantisation."""
+MIN_AIR: Final = 64
 MIN_AIR_SHARE: Final = 0.02
-MAD_TO_SD_RAYLEIGH: Final = 0.6551 / 0.4485
+MAD_TO_SD: Final = 0.6551 / 0.4485
 """Standard deviation over median absolute deviation of a Rayleigh distribution (0.6551 sigma and 0.4485 sigma)."""
+MIN_FOREGROUND: Final = 0.03
+"""Frames with a smaller share of foreground are ends of the stack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Air:
-    """Noise of the air: `deviation` its standard deviation as a Rayleigh distribution has it, or the `reason` why there is none."""
+    """Noise of the air: `deviation` as a Rayleigh distribution has it and the `median`; or the `reason` why there is none.
+
+    `masked` tells that the scanner wrote one and the same value into most of it.
+    """
 
     deviation: float = float("nan")
     median: float = float("nan")
     reason: str | None = None
+    masked: bool = False
 
 
 def air_noise(values: Array, air: Mask, slope: float = 1.0) -> Air:
@@ -47,19 +56,38 @@ def air_noise(values: Array, air: Mask, slope: float = 1.0) -> Air:
     slope
         Value of one stored step.
     """
-    if air.sum() < max(64, MIN_AIR_SHARE * air.size):
+    if air.sum() < max(MIN_AIR, MIN_AIR_SHARE * air.size):
         return Air(reason="no_air")
     sample = values[air]
     median = float(np.median(sample))
     mad = float(np.median(np.abs(sample - median)))
-    commonest = float((np.abs(sample - sample.min()) <= 1e-6 * max(1.0, abs(float(sample.min())))).mean())
-    if commonest > MAX_SAME or mad <= 0.0:
+    lowest = float(sample.min())
+    same = float((sample - lowest <= 1e-6 * max(1.0, abs(lowest))).mean())
+    if same > MAX_SAME or mad <= 0.0:
+        return Air(reason="background_masked", median=median, masked=True)
+    if mad < MIN_STEPS * abs(slope) or not MEDIAN_TO_MAD[0] <= median / mad <= MEDIAN_TO_MAD[1]:
         return Air(reason="background_masked", median=median)
-    if mad < MIN_STEPS * abs(slope) * 0.5 or not MIN_MEDIAN_TO_MAD <= median / mad <= MAX_MEDIAN_TO_MAD:
-        return Air(reason="background_masked", median=median)
-    return Air(deviation=mad * MAD_TO_SD_RAYLEIGH, median=median)
+    return Air(deviation=mad * MAD_TO_SD, median=median)
 
 
 def frame_air(regions: Regions) -> Air:
     """Return the noise of the air of a frame, on the decimated grid (pixels are taken, not averaged: the noise stays)."""
     return air_noise(regions.values, regions.air, regions.image.frame.header.slope)
+
+
+def median_over_frames(name: str, partials: Sequence[Partial | None], value: str) -> float:
+    """Return the median of a value over the frames that have it.
+
+    Raises
+    ------
+    NotApplicable
+        `no_body` where no frame has foreground; the frames' commonest reason where half of them or more have no value.
+    """
+    found = [partial for partial in partials if partial is not None]
+    if not found:
+        raise NotApplicable(what=name, reason="no_body")
+    values = [float(partial[value]) for partial in found if "reason" not in partial]
+    if 2 * len(values) <= len(found):
+        reasons = [str(partial["reason"]) for partial in found if "reason" in partial]
+        raise NotApplicable(what=name, reason=max(sorted(set(reasons)), key=reasons.count))
+    return float(np.median(values))

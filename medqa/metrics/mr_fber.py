@@ -1,0 +1,54 @@
+"""MR foreground-background energy ratio.
+
+Source: Shehzad Z et al., The Preprocessed Connectomes Project Quality Assessment Protocol, Front Neurosci 2015
+(conference abstract 10.3389/conf.fnins.2015.91.00047); as MRIQC computes it (Esteban et al., PLoS ONE 2017; 12:e0184661):
+median of the squares in the foreground over median of the squares in the air. Here per frame, and the median over frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from medqa.codes import Unit, own
+from medqa.measurement import Measurement
+from medqa.metrics.metric import Metric, Partial
+from medqa.metrics.mr_air import MIN_FOREGROUND, frame_air, median_over_frames
+from medqa.regions import Regions
+from medqa.series import Series
+
+NAME: Final = "mr_fber"
+SOURCE: Final = "Esteban et al., PLoS ONE 2017;12:e0184661"
+
+
+def per_frame(regions: Regions) -> dict[str, Any] | None:
+    """Return the ratio, or the reason why there is none; None for an end of the stack."""
+    if regions.body_share < MIN_FOREGROUND:
+        return None
+    air = frame_air(regions)
+    if air.reason is not None:
+        return {"reason": air.reason}
+    # The square keeps the order of values that are not negative: the median of squares is the square of the median.
+    foreground = float(np.median(np.abs(regions.values[regions.body])))
+    return {"fber": (foreground / air.median) ** 2}
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
+    """Return the median over the frames.
+
+    Raises
+    ------
+    NotApplicable
+        `no_body`, `no_air` or `background_masked` (MRIQC writes -1 there).
+    """
+    return Measurement(
+        quantity=own(NAME, "Foreground-background energy ratio"),
+        value=median_over_frames(NAME, partials, "fber"),
+        unit=Unit.ONE,
+        source=SOURCE,
+    )
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)

@@ -1,0 +1,62 @@
+"""MR ghosting ratio: what the air holds along the phase-encoding axis beyond what it holds along the other.
+
+Source: American College of Radiology, Phantom test guidance for the ACR MRI accreditation program, percent signal ghosting:
+(mean of the air along phase encoding - mean of the air along frequency encoding) / mean of the object. Motion and system
+instability put copies of the object along the phase-encoding axis only, while noise fills both alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from medqa.codes import Unit, own
+from medqa.measurement import Measurement
+from medqa.metrics.metric import Metric, Partial
+from medqa.metrics.mr_air import MIN_AIR, MIN_FOREGROUND, frame_air, median_over_frames
+from medqa.regions import Regions
+from medqa.series import Series
+
+NAME: Final = "mr_ghosting"
+SOURCE: Final = "ACR MRI accreditation phantom test guidance"
+
+
+def per_frame(regions: Regions) -> dict[str, Any] | None:
+    """Return the ratio in percent, or the reason why there is none; None for an end of the stack."""
+    axis = regions.image.frame.header.phase_encoding_axis
+    if axis not in ("ROW", "COL"):
+        return {"reason": "header_silent"}
+    if regions.body_share < MIN_FOREGROUND:
+        return None
+    if frame_air(regions).masked:
+        return {"reason": "background_masked"}
+    body, air = regions.body, regions.air
+    # COL: phase encoding runs along a column, so ghosts lie above and below the body, in the columns that it spans.
+    columns, rows = body.any(axis=0, keepdims=True), body.any(axis=1, keepdims=True)
+    above_and_below, beside = air & columns & ~rows, air & rows & ~columns
+    along, across = (above_and_below, beside) if axis == "COL" else (beside, above_and_below)
+    if along.sum() < MIN_AIR or across.sum() < MIN_AIR:
+        return {"reason": "no_air"}
+    ghost, floor, signal = (float(regions.values[mask].mean(dtype=np.float64)) for mask in (along, across, body))
+    return {"percent": 100.0 * (ghost - floor) / signal}
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
+    """Return the median over the frames, in percent.
+
+    Raises
+    ------
+    NotApplicable
+        `header_silent` without InPlanePhaseEncodingDirection; `no_body`, `no_air` or `background_masked`.
+    """
+    return Measurement(
+        quantity=own(NAME, "Ghosting ratio"),
+        value=median_over_frames(NAME, partials, "percent"),
+        unit=Unit.PERCENT,
+        source=SOURCE,
+    )
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)
