@@ -66,9 +66,9 @@ class Arrival:
     instance_number: int | None = None
     frames: int = 1
     declared: int | None = None
-    """How many images the header says the series has (PET Number of Slices x Time Slices)."""
-    declared_acquisition: int | None = None
-    """Images in Acquisition (0020,1002)."""
+    """How many images the header says that `part` has: Number of Slices (PET), Images in Acquisition (CT, MR)."""
+    part: str = ""
+    """What `declared` counts: empty for the whole series, else its Acquisition Number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +111,13 @@ class SeriesRecord:
     state: State
     judged: bool
     instances: int
-    """Objects that revision comprises, those of earlier revisions included (only images to judge when `judged`)."""
+    """Images to judge that the revision comprises: those of earlier revisions included, conflicting copies not."""
+    others: int
+    """Other objects."""
     frames: int
+    """Frames of these images."""
     declared: int | None
+    """How many images the headers promise: the sum over the acquisitions seen so far; None where they do not say."""
     first_received: float
     last_received: float
     last_id: int

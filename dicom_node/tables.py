@@ -56,9 +56,10 @@ revisions: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("judged", sa.Boolean, nullable=False),
     sa.Column("instances", sa.Integer, nullable=False),
+    sa.Column("others", sa.Integer, nullable=False),
     sa.Column("frames", sa.Integer, nullable=False),
     sa.Column("conflicts", sa.Integer, nullable=False),
-    sa.Column("declared", sa.Integer),
+    sa.Column("declared", sa.Text, nullable=False),
     sa.Column("first_received", sa.Float, nullable=False),
     sa.Column("last_received", sa.Float, nullable=False),
     sa.Column("last_instance", _ID, nullable=False),
@@ -127,7 +128,6 @@ events: Final = sa.Table(
     sa.Column("revision", sa.Integer),
     sa.Column("data", sa.Text, nullable=False),
     sa.Index("events_series", "series_id", "id"),
-    sqlite_autoincrement=True,
 )
 
 outbox: Final = sa.Table(
