@@ -79,6 +79,12 @@ class RefusedObject(MedqaError):
     code = "MQ210"
 
 
+class DuplicateInstance(RefusedObject):
+    """{source} is here twice: {reason}. It is read once; nothing is lost."""
+
+    code = "MQ211"
+
+
 class IncompleteSeries(MedqaError):
     """The series is incomplete: {reason}. Send the missing instances; medqa judges again by itself."""
 
