@@ -100,7 +100,7 @@ def _range(text: str | None) -> tuple[float, float] | None:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+def _progress(console: Console) -> Iterator[Callable[[str], Callable[..., None]]]:
     """Yield `step(title)`, which returns a callback `(done, total)` that moves a bar of that title."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -109,7 +109,7 @@ def _progress(console: Console) -> Iterator[Callable[[str], Callable[[int, int],
 
         def step(title: str) -> Callable[[int, int], None]:
             task = bar.add_task(title, total=None)
-            return lambda done, total: bar.update(task, completed=done, total=total)
+            return lambda done, total=None: bar.update(task, completed=done, total=total)
 
         yield step
 
