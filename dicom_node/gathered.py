@@ -18,7 +18,8 @@ from medqa.errors import MedqaError
 from medqa.reader import Instance, LeftOut, Reading, assemble, read_instance
 from medqa.series import Series
 
-_NO_HEADER: Final = Dataset()
+_COUNTED: Final = ("ImagesInAcquisition",)
+"""What `assemble` asks of every dataset, beside that of the first."""
 
 
 class Gathered:
@@ -27,7 +28,8 @@ class Gathered:
     def __init__(self) -> None:
         self.refused: list[LeftOut] = []
         self._instances: list[Instance] = []
-        self._paths: dict[tuple[str, str], Path] = {}
+        self._paths: dict[int, Path] = {}
+        """By the identity of the small dataset that stands for the whole one."""
 
     @classmethod
     def of(cls, stored: Iterable[StoredInstance]) -> Self:
@@ -47,9 +49,13 @@ class Gathered:
             left_out = LeftOut(name=name, kind=kind, code=error.code, text=error.message, series_uid=stored.series_uid)
             self.refused.append(left_out)
             return None
-        instance = dataclasses.replace(instance, header=_NO_HEADER)
+        small = Dataset()
+        for keyword in _COUNTED:
+            if keyword in instance.header:
+                small[keyword] = instance.header[keyword]
+        instance = dataclasses.replace(instance, header=small)
         self._instances.append(instance)
-        self._paths[instance.sop_instance_uid, instance.sha256] = stored.path
+        self._paths[id(small)] = stored.path
         return instance
 
     def reading(self) -> Reading:
@@ -58,8 +64,7 @@ class Gathered:
         return dataclasses.replace(reading, series=tuple(self._with_header(series) for series in reading.series))
 
     def _with_header(self, series: Series) -> Series:
-        first = series.frames[0]
-        path = self._paths[first.sop_instance_uid, first.sha256]
+        path = self._paths[id(series.header)]
         return dataclasses.replace(series, header=read_instance(path).header)
 
 

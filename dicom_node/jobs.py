@@ -55,6 +55,13 @@ class Jobs(Outbox):
             row = _holding(connection, job)
             move(connection, job.revision_id, {"owner": None, "lease_until": None, "attempts": row.attempts - 1}, release=False)
 
+    def end_leases(self, owner: str) -> int:
+        """End what an earlier process of this name left leased (there is one at a time); the attempts stay counted."""
+        held = sa.and_(revisions.c.owner == owner, revisions.c.lease_until.is_not(None))
+        with self.database.write() as connection:
+            change = sa.update(revisions).where(held).values(owner=None, lease_until=None)
+            return int(connection.execute(change).rowcount)
+
     def finish_judging(
         self,
         job: Job,

@@ -121,10 +121,11 @@ def _with_lost(series: Series, lost: Sequence[LeftOut]) -> Series:
 
 
 def _accumulator(modality: str, scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings) -> assess.Accumulator:
+    others = {f"_{other.lower()}" for other in MODALITIES if other != modality}
     missing = [
         NotChecked(what=bundle.name, reason="bundle_unusable", values={"bundle": bundle.name, "code": bundle.code})
         for bundle in unusable
-        if bundle.modality in {None, modality}
+        if not bundle.name.endswith(tuple(others))
     ]
     return assess.Accumulator([scorer for scorer in scorers if scorer.modality == modality], settings, missing)
 
@@ -175,7 +176,8 @@ def explain(
         return ()
     frames = {prediction.model: prediction.worst_frames[:EXPLAIN_FRAMES] for prediction in assessment.predictions}
     asked = [(scorer, frame) for scorer in scorers if scorer.kind == "mal" for frame in frames.get(scorer.name, ())]
-    started, maps = clock(), []
+    started = clock()
+    maps: list[HeatMap] = []
     for scorer, frame in asked:
         if clock() - started > within_s:
             log.warning("heat_maps_cut_short", made=len(maps), asked=len(asked))

@@ -19,10 +19,10 @@ from dicom_node.alone import Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.gathered import Gathered
 from dicom_node.process import assessments_of, explain, write
-from dicom_node.records import Job, JobKind, JobLost, RenderedObject, Status
+from dicom_node.records import Job, JobKind, RenderedObject, Status
 from medqa.assessment import Assessment, Scorer
 from medqa.config import Settings
-from medqa.errors import MedqaError, RenderingFailed
+from medqa.errors import JobLost, MedqaError, RenderingFailed
 from medqa.series import Series
 
 POLL_S: Final = 0.1
@@ -112,6 +112,7 @@ class Renderer:
 def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[dict[str, Any]], None]) -> None:
     """Be the renderer process until told to stop; arguments as those of the scorer."""
     catalogue = Catalogue.open(settings)
+    catalogue.end_leases(OWNER)
     renderer = Renderer(settings, catalogue, load(settings).scorers)
     ready({})
     try:

@@ -21,11 +21,12 @@ from dicom_node.catalogue import Catalogue
 from dicom_node.completion import Completion, completion
 from dicom_node.evidence import EvidenceCache
 from dicom_node.process import Judged, accumulators, unreadable
-from dicom_node.records import Job, JobKind, JobLost, NodeEvent, SeriesRecord, Status
+from dicom_node.records import Job, JobKind, NodeEvent, SeriesRecord, Status
 from dicom_node.streaming import BEHIND_S, Stream
 from medqa.assess import Accumulator
 from medqa.assessment import Finding, Verdict
 from medqa.config import Settings
+from medqa.errors import JobLost
 from reports import wording
 
 POLL_S: Final = 0.05
@@ -78,6 +79,7 @@ class Follower:
         self._clock = clock
         self._streams: dict[Key, Stream] = {}
         self._suspects: list[SeriesRecord] = []
+        """Open revisions whose last attempt ended with the process, or with an error: not streamed again."""
         self._running: tuple[Job, SeriesRecord, Alone] | None = None
         self._adopted_at = 0.0
 
@@ -261,7 +263,9 @@ class Follower:
         outcome = alone.poll()
         try:
             if outcome is None:
-                self._running = (self._catalogue.heartbeat(job, self._settings.node.lease_s), record, alone)
+                lease_s = self._settings.node.lease_s
+                if job.lease_until - self._clock() < lease_s / 2:
+                    self._running = (self._catalogue.heartbeat(job, lease_s), record, alone)
                 return
             self._running = None
             document = outcome.document
@@ -302,6 +306,7 @@ def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[
         Told the names of usable and unusable bundles once they are loaded.
     """
     catalogue = Catalogue.open(settings)
+    catalogue.end_leases(OWNER)
     shelf = load(settings)
     usable = [scorer.name for scorer in shelf.scorers]
     ready({"usable": usable, "unusable": [(one.name, one.code, one.text) for one in shelf.unusable]})
