@@ -12,15 +12,20 @@ from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
 from medqa.assessment import Assessment, HeatMap
 from medqa.config import ReportSettings
 from medqa.series import Series
-from reports import sections, wording
+from reports import parameters, pictures, sections, wording
 from reports.fonts import Fonts
-from reports.sections import Page
+from reports.page import Page
 from reports.theme import FOOT, HEAD, MARGIN, PAGE, RULE, SOFT, WIDTH, Theme
 
 _BLOCKS: Final = (
     sections.study,
     sections.verdict,
     sections.causes,
+    pictures.worst,
+    pictures.images,
+    pictures.along,
+    parameters.declared,
+    parameters.acquisition,
     sections.findings,
     sections.predictions,
     sections.not_checked,
@@ -119,7 +124,7 @@ def _furnish(canvas: Canvas, page: Page, number: int, count: int) -> None:
     top = PAGE[1] - MARGIN
     title = f"{page.word('header.title')} · {page.word(f'modality.{page.series.modality}')}"
     _place(canvas, theme.paragraph(title, 12, bold=True), MARGIN, top, WIDTH * 0.55)
-    _place(canvas, theme.paragraph(sections.site(page), 8.5, colour=SOFT, align="right"), MARGIN + WIDTH * 0.55, top, WIDTH * 0.45)
+    _place(canvas, theme.paragraph(page.site, 8.5, colour=SOFT, align="right"), MARGIN + WIDTH * 0.55, top, WIDTH * 0.45)
     canvas.setStrokeColor(RULE)
     canvas.setLineWidth(0.6)
     canvas.line(MARGIN, top - HEAD + 6, MARGIN + WIDTH, top - HEAD + 6)

@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, Final
 
-from pydicom.dataset import Dataset
-from pydicom.valuerep import PersonName
 from reportlab.platypus import Spacer, Table
 
-from medqa.assessment import Assessment, HeatMap, Prediction
-from medqa.config import ReportSettings
-from medqa.series import Series
+from medqa.assessment import Prediction
 from reports import wording
 from reports.charts import score_bar, verdict_symbol
-from reports.theme import RULE, VERDICT_GROUND, VERDICT_INK, WIDTH, Theme
+from reports.page import Page, date_text, header_value, in_columns, pseudonym
+from reports.theme import RULE, VERDICT_GROUND, VERDICT_INK, WIDTH
 
 _MOST_FINDINGS: Final = 60
 _MOST_NOT_CHECKED: Final = 40
 _DIGEST: Final = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What every block is made from."""
-
-    assessment: Assessment
-    series: Series
-    heat_maps: Sequence[HeatMap]
-    lang: str
-    settings: ReportSettings
-    theme: Theme
-
-    def word(self, identifier: str, **values: object) -> str:
-        """Return an entry of the catalogue in the report's language."""
-        return wording.text(identifier, self.lang, **values)
-
-
-def header_value(header: Dataset, keyword: str) -> str:
-    """Return an attribute as text; empty where it is absent or not readable (headers of any quality come here)."""
-    try:
-        value = header.get(keyword)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
-        return ""
-    if value is None:
-        return ""
-    if isinstance(value, PersonName):
-        return person_name(value)
-    return str(value).strip()
-
-
-def person_name(name: PersonName) -> str:
-    """Return a name for people: the alphabetic group, then the ideographic one, without carets."""
-    groups = [" ".join(str(group).replace("^", " ").split()) for group in (name.alphabetic, name.ideographic)]
-    groups = [group for group in groups if group]
-    return groups[0] + "".join(f" ({group})" for group in groups[1:]) if groups else ""
-
-
-def pseudonym(series: Series) -> str:
-    """Return a name for the patient that tells nothing.
-
-    It comes from the Study Instance UID alone: a digest of a short patient number could be tried out number by number.
-    """
-    return "P-" + hashlib.sha256(f"medqa:{series.study_uid}".encode()).hexdigest()[:10].upper()
-
-
-def _date(text: str) -> str:
-    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdigit() else text
-
-
-def site(page: Page) -> str:
-    """Return the site: the setting, else what the header says."""
-    return page.settings.site or header_value(page.series.header, "InstitutionName")
 
 
 def study(page: Page) -> list[Any]:
@@ -89,9 +31,9 @@ def study(page: Page) -> list[Any]:
     else:
         person = [("pseudonym", pseudonym(page.series))]
     entries = [
-        ("site", site(page)),
+        ("site", page.site),
         *person,
-        ("study_date", _date(header_value(header, "StudyDate"))),
+        ("study_date", date_text(header_value(header, "StudyDate"))),
         ("modality", page.word(f"modality.{page.series.modality}")),
         ("study", header_value(header, "StudyDescription")),
         ("series", made.series_description or header_value(header, "SeriesDescription")),
@@ -110,13 +52,6 @@ def study(page: Page) -> list[Any]:
     ]
     table = page.theme.table(in_columns(pairs, 2), (17, 33, 17, 33), labels=(0, 2), size=7.8)
     return [table, page.theme.table(uids, (17, 83), labels=(0,), size=7.0)]
-
-
-def in_columns(pairs: Sequence[tuple[str, str]], columns: int) -> list[list[str]]:
-    """Lay name-value pairs out in rows of `columns` pairs, reading down each column."""
-    rows = -(-len(pairs) // columns)
-    padded = [*pairs, *[("", "")] * (rows * columns - len(pairs))]
-    return [[cell for column in range(columns) for cell in padded[column * rows + row]] for row in range(rows)]
 
 
 def verdict(page: Page) -> list[Any]:
@@ -160,7 +95,7 @@ def causes(page: Page) -> list[Any]:
         for item in found
     ]
     titles = [page.word(f"header.{name}") for name in ("finding", "significance", "code")]
-    return [page.theme.heading(page.word("section.causes")), page.theme.table(rows, (54, 14, 32), header=titles)]
+    return [*page.theme.heading(page.word("section.causes")), page.theme.table(rows, (54, 14, 32), header=titles)]
 
 
 def findings(page: Page) -> list[Any]:
@@ -168,7 +103,7 @@ def findings(page: Page) -> list[Any]:
     items = page.assessment.findings
     heading = page.theme.heading(page.word("section.findings"))
     if not items:
-        return [heading, page.theme.paragraph(page.word("word.none_found"))]
+        return [*heading, page.theme.paragraph(page.word("word.none_found"))]
     rows = [
         [
             wording.finding_text(item, page.lang),
@@ -179,7 +114,7 @@ def findings(page: Page) -> list[Any]:
         for item in items[:_MOST_FINDINGS]
     ]
     titles = [page.word(f"header.{name}") for name in ("finding", "significance", "slices", "code")]
-    return [heading, page.theme.table(rows, (48, 14, 11, 27), header=titles), *_more(page, len(items) - _MOST_FINDINGS)]
+    return [*heading, page.theme.table(rows, (48, 14, 11, 27), header=titles), *_more(page, len(items) - _MOST_FINDINGS)]
 
 
 def predictions(page: Page) -> list[Any]:
@@ -187,11 +122,11 @@ def predictions(page: Page) -> list[Any]:
     heading = page.theme.heading(page.word("section.predictions"))
     items = page.assessment.predictions
     if not items:
-        return [heading, page.theme.paragraph(page.word("word.no_prediction"))]
+        return [*heading, page.theme.paragraph(page.word("word.no_prediction"))]
     rows = [[_network(page, item), score_bar(item.score, item.interval), *_figures(page, item)] for item in items]
     titles = [page.word("header.network"), page.word("header.score"), "", page.word("header.probability"), ""]
     titles[4] = page.word("header.certified")
-    return [heading, page.theme.table(rows, (33, 22, 13, 12, 20), header=titles)]
+    return [*heading, page.theme.table(rows, (33, 22, 13, 12, 20), header=titles)]
 
 
 def _network(page: Page, item: Prediction) -> str:
@@ -213,9 +148,9 @@ def not_checked(page: Page) -> list[Any]:
     items = page.assessment.not_checked
     heading = page.theme.heading(page.word("section.not_checked"))
     if not items:
-        return [heading, page.theme.paragraph(page.word("word.everything_checked"))]
+        return [*heading, page.theme.paragraph(page.word("word.everything_checked"))]
     lines = [page.theme.paragraph("• " + wording.not_checked_text(item, page.lang), 8) for item in items[:_MOST_NOT_CHECKED]]
-    return [heading, *lines, *_more(page, len(items) - _MOST_NOT_CHECKED)]
+    return [*heading, *lines, *_more(page, len(items) - _MOST_NOT_CHECKED)]
 
 
 def provenance(page: Page) -> list[Any]:
@@ -234,7 +169,7 @@ def provenance(page: Page) -> list[Any]:
     ]
     rows = [(page.word(f"provenance.{name}"), value) for name, value in entries if value]
     return [
-        page.theme.heading(page.word("section.provenance")),
+        *page.theme.heading(page.word("section.provenance")),
         page.theme.table(rows, (20, 80), labels=(0,), size=7.2),
     ]
 

@@ -11,7 +11,7 @@ from reportlab.lib.enums import TA_CENTER, TA_LEFT, TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import Paragraph, Table
+from reportlab.platypus import CondPageBreak, Paragraph, Table
 
 from medqa.assessment import Verdict
 from reports.fonts import BASE, Fonts
@@ -67,7 +67,6 @@ class Theme:
         align: str = "left",
         after: float = 0.0,
         before: float = 0.0,
-        keep: bool = False,
     ) -> Paragraph:
         """Return a paragraph that wraps anywhere it must: words, long identifiers and East Asian text alike."""
         style = ParagraphStyle(
@@ -79,15 +78,14 @@ class Theme:
             alignment=_ALIGN[align],
             spaceBefore=before,
             spaceAfter=after,
-            keepWithNext=int(keep),
             wordWrap="CJK" if _is_wide(text) else None,
             splitLongWords=1,
         )
         return Paragraph(self.fonts.markup(text, bold=bold), style)
 
-    def heading(self, text: str) -> Paragraph:
-        """Return the title of a block, kept with what follows."""
-        return self.paragraph(text, 10.5, bold=True, colour=ACCENT, before=7, after=2.5, keep=True)
+    def heading(self, text: str) -> list[Any]:
+        """Return the title of a block, never alone at the foot of a page: a conditional break, then the words."""
+        return [CondPageBreak(22 * mm), self.paragraph(text, 10.5, bold=True, colour=ACCENT, before=7, after=2.5)]
 
     def note(self, text: str, *, after: float = 0.0) -> Paragraph:
         """Return a small grey remark."""

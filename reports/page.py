@@ -1,0 +1,77 @@
+"""What every block of a report is made from, and what is read from the source header for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
+
+from medqa.assessment import Assessment, HeatMap
+from medqa.config import ReportSettings
+from medqa.series import Series
+from reports import wording
+from reports.theme import Theme
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An assessment, its series and how to show them."""
+
+    assessment: Assessment
+    series: Series
+    heat_maps: Sequence[HeatMap]
+    lang: str
+    settings: ReportSettings
+    theme: Theme
+
+    def word(self, identifier: str, **values: object) -> str:
+        """Return an entry of the catalogue in the report's language."""
+        return wording.text(identifier, self.lang, **values)
+
+    @property
+    def site(self) -> str:
+        """The site: the setting, else what the header says."""
+        return self.settings.site or header_value(self.series.header, "InstitutionName")
+
+
+def header_value(header: Dataset, keyword: str) -> str:
+    """Return an attribute as text; empty where it is absent or not readable (headers of any quality come here)."""
+    try:
+        value = header.get(keyword)
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        return ""
+    if value is None:
+        return ""
+    if isinstance(value, PersonName):
+        return person_name(value)
+    return str(value).strip()
+
+
+def person_name(name: PersonName) -> str:
+    """Return a name for people: the alphabetic group, then the ideographic one, without carets."""
+    groups = [" ".join(str(group).replace("^", " ").split()) for group in (name.alphabetic, name.ideographic)]
+    groups = [group for group in groups if group]
+    return groups[0] + "".join(f" ({group})" for group in groups[1:]) if groups else ""
+
+
+def pseudonym(series: Series) -> str:
+    """Return a name for the patient that tells nothing.
+
+    It comes from the Study Instance UID alone: a digest of a short patient number could be tried out number by number.
+    """
+    return "P-" + hashlib.sha256(f"medqa:{series.study_uid}".encode()).hexdigest()[:10].upper()
+
+
+def date_text(text: str) -> str:
+    """Write a DICOM date (DA) with hyphens; anything else as it stands."""
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdigit() else text
+
+
+def in_columns(pairs: Sequence[tuple[str, str]], columns: int) -> list[list[str]]:
+    """Lay name-value pairs out in rows of `columns` pairs, reading down each column."""
+    rows = -(-len(pairs) // columns)
+    padded = [*pairs, *[("", "")] * (rows * columns - len(pairs))]
+    return [[cell for column in range(columns) for cell in padded[column * rows + row]] for row in range(rows)]

@@ -1,0 +1,150 @@
+"""The blocks of a report that show images: worst frames, representative slices, planes across the stack, quality along it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image as Pixels
+from reportlab.lib.units import mm
+from reportlab.platypus import Image, KeepTogether, Spacer, Table
+
+from medqa.assessment import HeatMap, Verdict
+from medqa.config import Settings
+from medqa.errors import MedqaError
+from medqa.series import FrameImage
+from reports import figures, planes
+from reports.charts import colour_bar, profile
+from reports.figures import Grey, Window
+from reports.page import Page
+from reports.theme import WIDTH
+
+_MOST_WORST: Final = 3
+_SLICES: Final = 4
+_PANEL: Final = 54 * mm
+_PANEL_PIXELS: Final = 384
+_TILE: Final = 42 * mm
+_TILE_PIXELS: Final = 320
+_PLANE_HIGH: Final = 74 * mm
+_BAR: Final = 12 * mm
+_MOST_CURVES: Final = 3
+
+
+def worst(page: Page) -> list[Any]:
+    """Show the worst frames, each with and beside its heat map where there is one; nothing for a series in order."""
+    maps = {found.frame: found for found in figures.worst_first(page.heat_maps, page.assessment, _MOST_WORST)}
+    frames = list(maps) or _worst_frames(page)
+    if not frames:
+        return []
+    rows = [_worst_row(page, frame, maps.get(frame)) for frame in frames]
+    heading = page.theme.heading(page.word("section.worst"))
+    note = [page.theme.note(page.word("figure.heat_map_note"))] if maps else []
+    return [KeepTogether([*heading[1:], *rows[0]]), *(KeepTogether(row) for row in rows[1:]), *note]
+
+
+def _worst_frames(page: Page) -> list[int]:
+    """Return what to show of a flagged series without heat maps: the networks' worst frames, else where something was found."""
+    if page.assessment.verdict in (None, Verdict.ADEQUATE):
+        return []
+    named = [frame for one in page.assessment.predictions for frame in one.worst_frames]
+    named += [found.frames[0] for found in page.assessment.findings if found.frames is not None]
+    return [frame for frame in dict.fromkeys(named) if frame < len(page.series.frames)][:_MOST_WORST]
+
+
+def _worst_row(page: Page, frame: int, found: HeatMap | None) -> list[Any]:
+    words = figures.caption(page.assessment, frame, page.lang)
+    try:
+        image, array, window = _view(page, frame)
+    except MedqaError as error:
+        return [page.theme.paragraph(f"{words}: {page.word('figure.undecodable')} ({error.code})", 8)]
+    grey = figures.grey(array, window)
+    cells: list[Any] = [_flow(grey, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS)]
+    titles = [f"{words}, {window.label(page.lang)}"]
+    if found is not None and found.localisable:
+        panels = (figures.overlay(grey, found), figures.colours(figures.heat(found)))
+        cells += [_flow(panel, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS) for panel in panels]
+        cells.append(colour_bar(found.limits, _BAR, cells[0].drawHeight, page.word("figure.attention"), page.theme.fonts))
+        titles += [page.word("figure.overlay"), f"{page.word('figure.map')} ({found.method})", ""]
+    elif found is not None:
+        cells.append(page.theme.paragraph(f"{page.word('figure.map')}: {page.word('figure.not_localisable')}", 8.5))
+        titles.append("")
+    widths = [*[_PANEL + 3 * mm] * min(3, len(cells)), *[_BAR] * (len(cells) == 4)]
+    return [_grid([[page.theme.paragraph(title, 7.5) for title in titles], cells], widths)]
+
+
+def images(page: Page) -> list[Any]:
+    """Show slices evenly spaced over the series, and two planes across it (PET: maximum intensity projections)."""
+    count = len(page.series.frames)
+    if count == 0:
+        return []
+    heading = page.theme.heading(page.word("section.images"))
+    chosen = sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SLICES + 2))[1:-1]}) or [count // 2]
+    tiles = [_tile(page, frame) for frame in chosen[:_SLICES]]
+    row = _grid([[tile[1] for tile in tiles], [tile[0] for tile in tiles]], [WIDTH / _SLICES] * len(tiles))
+    return [KeepTogether([*heading[1:], row]), *_across(page)]
+
+
+def _tile(page: Page, frame: int) -> tuple[Any, Any]:
+    words = page.word("figure.slice", number=frame + 1)
+    try:
+        image, array, window = _view(page, frame)
+    except MedqaError as error:
+        return page.theme.note(f"{page.word('figure.undecodable')} ({error.code})"), page.theme.paragraph(words, 7.5)
+    picture = _flow(figures.grey(array, window), image.spacing_mm, _TILE, _TILE, _TILE_PIXELS)
+    return picture, page.theme.paragraph(f"{words}, {window.label(page.lang)}", 7.5)
+
+
+def _across(page: Page) -> list[Any]:
+    if not planes.is_stack(page.series):
+        return []
+    projected = page.series.modality == "PT"
+    made = planes.projections(page.series) if projected else planes.reformats(page.series)
+    cells, titles = [], []
+    for plane in made:
+        array, window = figures.shown(plane.array, plane.unit, page.series.modality, None)
+        name = page.word("figure.mip" if projected else "figure.reformat", plane=page.word(f"figure.{plane.name}"))
+        titles.append(page.theme.paragraph(f"{name}, {window.label(page.lang)}", 7.5))
+        cells.append(_flow(figures.grey(array, window), plane.spacing_mm, WIDTH / 2 - 4 * mm, _PLANE_HIGH, 480))
+    return [Spacer(1, 2 * mm), _grid([titles, cells], [WIDTH / 2] * len(cells))]
+
+
+def along(page: Page) -> list[Any]:
+    """Draw the score of every frame along the series, with the limit under which a frame is flagged."""
+    heading = page.theme.heading(page.word("section.profile"))
+    curves = [one.frame_scores for one in page.assessment.predictions if any(score is not None for score in one.frame_scores)]
+    if not curves:
+        return [*heading, page.theme.note(page.word("word.no_frame_scores"))]
+    told = [found.values["limit"] for found in page.assessment.findings if found.message == "low_score_frames"]
+    cut = next((float(limit) for limit in told if isinstance(limit, int | float)), Settings().policy.frame_cut)
+    words = (page.word("figure.profile_x"), page.word("figure.profile_y"), page.word("figure.cut", limit=cut))
+    return [KeepTogether([*heading[1:], profile(curves[:_MOST_CURVES], cut, words, page.theme.fonts)])]
+
+
+def _view(page: Page, frame: int) -> tuple[FrameImage, Any, Window]:
+    source = page.series.frames[frame]
+    image = source.read()
+    array, window = figures.shown(image.array, source.unit, page.series.modality, figures.suv_factor(page.series, frame))
+    return image, array, window
+
+
+def _flow(pixels: Grey, spacing_mm: tuple[float, float], wide: float, high: float, most: int) -> Image:
+    """Return an image that flows, in the largest size that fits `wide` x `high` points."""
+    picture: Pixels.Image = figures.picture(pixels, spacing_mm, most)
+    scale = min(wide / picture.width, high / picture.height)
+    return Image(io.BytesIO(figures.png(picture)), width=picture.width * scale, height=picture.height * scale)
+
+
+def _grid(rows: Sequence[Sequence[Any]], widths: Sequence[float]) -> Table:
+    table = Table([list(row) for row in rows], colWidths=list(widths), hAlign="LEFT")
+    table.setStyle(
+        [
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("LEFTPADDING", (0, 0), (-1, -1), 0),
+            ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+            ("TOPPADDING", (0, 0), (-1, -1), 1),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+        ]
+    )
+    return table
