@@ -45,6 +45,13 @@ check: $(VENV)/.dev
 	$(BIN)/codespell README.md docs medqa dicom_node reports tests models
 	$(BIN)/python -m pytest -q tests/house
 
+# Slow proofs: each writes its table into docs/.
+scans: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.scans $(ARGS)
+
+train: $(VENV)/.test
+	$(BIN)/python -m medqa.training all $(ARGS)
+
 wheel: $(VENV)/.dev
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 

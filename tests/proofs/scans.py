@@ -118,7 +118,8 @@ def document(
     lines = [
         "# Real scans through the node",
         "",
-        "Made by `make scans`: every `train` and `test` archive is unpacked and sent with dcmtk's `storescu` to a running `medqa serve`.",
+        "Made by `make scans`: every `train` and `test` archive is unpacked and sent with dcmtk's `storescu`",
+        "to a running `medqa serve`.",
         "",
         f"- archives: {len(rows)}, files: {count}, not sendable by storescu: {len(failed)}",
         f"- series that ended in a verdict with PDF and SR: {sum(verdicts.values())}",
