@@ -73,7 +73,7 @@ _PATTERNS: Final = {
     "AS": re.compile(r"\d{3}[DWMY]"),
     "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?"),
     # A UID with a component like `03` is wrong, yet archives file by it: an object of ours must land in the same study.
-    "UI": re.compile(r"\d+(\.\d+)+"),
+    "UI": re.compile(r"\d+(\.\d+)*"),
     "TimezoneOffsetFromUTC": re.compile(r"[+-](0\d|1[0-4])[0-5]\d"),
 }
 
@@ -123,9 +123,7 @@ def copied(header: Dataset, table: Iterable[Copied]) -> tuple[Dataset, tuple[str
         if text:
             setattr(out, row.keyword, text)
         elif row.type == 1:
-            setattr(
-                out, row.keyword, own_uid(row.keyword, *(_text(header, name) or "" for name in ("PatientID", "SeriesInstanceUID")))
-            )
+            setattr(out, row.keyword, kept_uid(str(header.get(row.keyword) or "")))
         elif row.type == 2:
             setattr(out, row.keyword, "")
     return out, tuple(invalid)
@@ -134,6 +132,11 @@ def copied(header: Dataset, table: Iterable[Copied]) -> tuple[Dataset, tuple[str
 def replaced_values(header: Dataset) -> tuple[str, ...]:
     """Return the keywords of the patient and study attributes that our objects cannot carry as the header has them."""
     return copied(header, (*PATIENT, *STUDY))[1]
+
+
+def kept_uid(uid: str) -> str:
+    """Return a UID of somebody else's as it is; where no archive could file by it, one of ours in its place, always the same."""
+    return uid if is_uid(uid) else own_uid("replaced", uid)
 
 
 def is_uid(text: str) -> bool:

@@ -72,8 +72,7 @@ def common(series: Series, kind: Kind, now: datetime.datetime) -> Dataset:
     """
     dataset, _ = dicom_values.copied(series.header, (*dicom_values.PATIENT, *dicom_values.STUDY))
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    if dicom_values.is_uid(series.study_uid):
-        dataset.StudyInstanceUID = series.study_uid
+    dataset.StudyInstanceUID = dicom_values.kept_uid(series.study_uid)
     dataset.SOPClassUID = kind.sop_class_uid
     dataset.Modality = kind.modality
     dataset.SeriesNumber = series_number(series, kind)

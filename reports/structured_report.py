@@ -75,7 +75,7 @@ def structured_report(assessment: Assessment, series: Series, sentence: str, now
     )
     placeholder = dicom_values.own_uid("placeholder")
     document = sr.ComprehensiveSR(
-        evidence=_evidence_datasets(dataset, images) or [_evidence_dataset(dataset, placeholder, placeholder)],
+        evidence=_evidence_datasets(dataset, images) or [_evidence_dataset(dataset, instance.SR.sop_class_uid, placeholder)],
         content=content[0],
         series_instance_uid=placeholder,
         series_number=dataset.SeriesNumber,
@@ -92,7 +92,9 @@ def structured_report(assessment: Assessment, series: Series, sentence: str, now
     plain.update(dataset)  # after highdicom: it takes the clock's time, and makes the source's equipment its own
     plain.ReferencedPerformedProcedureStepSequence = []
     plain.CodingSchemeIdentificationSequence = [_own_scheme()]
-    plain.CurrentRequestedProcedureEvidenceSequence = [_evidence(series, dataset.StudyInstanceUID)]
+    references = instance.source_instances(series)
+    if references:
+        plain.CurrentRequestedProcedureEvidenceSequence = [_evidence(series, dataset.StudyInstanceUID, references)]
     return instance.finish([plain], instance.SR, series)[0]
 
 
@@ -215,10 +217,10 @@ def _evidence_dataset(common: Dataset, sop_class_uid: str, sop_instance_uid: str
     return dataset
 
 
-def _evidence(series: Series, study_uid: str) -> Dataset:
+def _evidence(series: Series, study_uid: str, references: list[Dataset]) -> Dataset:
     source = Dataset()
-    source.SeriesInstanceUID = series.series_uid
-    source.ReferencedSOPSequence = instance.source_instances(series)
+    source.SeriesInstanceUID = dicom_values.kept_uid(series.series_uid)
+    source.ReferencedSOPSequence = references
     study = Dataset()
     study.StudyInstanceUID = study_uid
     study.ReferencedSeriesSequence = [source]
