@@ -169,19 +169,19 @@ def _notes(
 
 def _spatial(arranged: Sorted) -> list[ReadingNote]:
     """Return one note on missing slices and one on uneven steps, over all stacks."""
-    missing, uneven, spacing, at, start = 0, None, 0.0, None, 0
+    missing, uneven, gap_mm, at, start = 0, None, 0.0, None, 0
     for _, stack in arranged.stacks:
         found = gaps(stack, normal(stack))
         if found.missing:
             missing += found.missing
-            spacing = spacing or found.spacing_mm
+            gap_mm = gap_mm or found.gap_mm
             at = at or (start + found.first, start + found.first + 1)
         if found.uneven and uneven is None:
-            uneven = {"smallest": round(found.smallest_mm, 3), "largest": round(found.largest_mm, 3)}
+            uneven = {"low_mm": round(found.smallest_mm, 3), "high_mm": round(found.largest_mm, 3)}
         start += len(stack)
     notes = []
     if missing:
-        notes.append(ReadingNote(message="missing_slices", values={"count": missing, "spacing": round(spacing, 3)}, frames=at))
+        notes.append(ReadingNote(message="missing_slices", values={"count": missing, "gap_mm": round(gap_mm, 3)}, frames=at))
     if uneven is not None:
         notes.append(ReadingNote(message="uneven_spacing", values=dict(uneven)))
     return notes
@@ -202,7 +202,7 @@ def _declared(ordered: tuple[Frame, ...], acquisition: Acquisition, facts: Facts
         declared = declared if 2 * received >= declared else 0
     if received >= declared:
         return []
-    return [ReadingNote(message="missing_frames_declared", values={"declared": declared, "received": received})]
+    return [ReadingNote(message="missing_frames_declared", values={"declared": declared, "found": received})]
 
 
 def _places(frames: Sequence[Frame]) -> int:

@@ -136,7 +136,8 @@ def _pixel_element(stream: io.BytesIO | mmap.mmap, *, implicit: bool, little: bo
     kind = _PIXELS.get(struct.unpack(f"{order}HH", head[:4]))
     if kind is None:
         return None, 0, 0
-    if implicit:
+    # Some files change to implicit VR on the way without saying so (GE's private syntax): two letters decide.
+    if implicit or not head[4:6].isupper():
         return kind, stream.tell() - len(head) + 8, int(struct.unpack(f"{order}I", head[4:8])[0])
     if head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN"):
         return (kind, stream.tell(), int(struct.unpack(f"{order}I", head[8:12])[0])) if len(head) == 12 else (None, 0, 0)
@@ -144,7 +145,7 @@ def _pixel_element(stream: io.BytesIO | mmap.mmap, *, implicit: bool, little: bo
 
 
 def slim(header: Dataset) -> Dataset:
-    """Take out of a header, in place, what a series need not keep: pixels, overlays, icons, frames' groups, long private elements."""
+    """Take out of a header, in place, what a series need not keep: pixels, overlays, icons, frames' groups, long elements."""
     gone = []
     for tag in list(header.keys()):
         group, limit = tag.group, LARGEST_ELEMENT if tag.is_private else LARGEST_HEADER_ELEMENT

@@ -31,7 +31,7 @@ class Gaps:
 
     missing: int = 0
     first: int = 0
-    spacing_mm: float = 0.0
+    gap_mm: float = 0.0
     uneven: bool = False
     smallest_mm: float = 0.0
     largest_mm: float = 0.0
@@ -50,7 +50,7 @@ def gaps(frames: Sequence[Frame], axis: Vector) -> Gaps:
     return Gaps(
         missing=sum(holes.values()),
         first=min(holes, default=0),
-        spacing_mm=middle if regular is None else regular,
+        gap_mm=float(steps[min(holes)]) if holes else 0.0,
         uneven=bool(np.max(np.abs(rest - middle)) > max(UNEVEN * middle, 0.05)),
         smallest_mm=float(rest.min()),
         largest_mm=float(rest.max()),
