@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,7 +13,7 @@ down_revision = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _where(text: str) -> dict[str, sa.TextClause]:
+def _where(text: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(text), "postgresql_where": sa.text(text)}
 
 
@@ -34,8 +36,7 @@ def upgrade() -> None:
         "associations",
         ["sender", "address"],
         unique=False,
-        sqlite_where=sa.text("closed_at IS NULL"),
-        postgresql_where=sa.text("closed_at IS NULL"),
+        **_where("closed_at IS NULL"),
     )
     op.create_index("associations_released", "associations", ["sender", "address", "ending", "closed_at"], unique=False)
     op.create_table(
@@ -159,16 +160,14 @@ def upgrade() -> None:
         "outbox",
         ["destination", "next_try"],
         unique=False,
-        sqlite_where=sa.text("state = 'due'"),
-        postgresql_where=sa.text("state = 'due'"),
+        **_where("state = 'due'"),
     )
     op.create_index(
         "outbox_held",
         "outbox",
         ["release_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'held'"),
-        postgresql_where=sa.text("state = 'held'"),
+        **_where("state = 'held'"),
     )
     op.create_index("outbox_series", "outbox", ["series_id", "revision", "kind", "state"], unique=False)
     op.create_table(
@@ -209,12 +208,11 @@ def upgrade() -> None:
         "revisions",
         ["noted"],
         unique=False,
-        sqlite_where=sa.text("noted > 0"),
-        postgresql_where=sa.text("noted > 0"),
+        **_where("noted > 0"),
     )
     op.create_index("revisions_state", "revisions", ["state", "queued_at"], unique=False)
 
 
 def downgrade() -> None:
-    for name in ():
+    for name in ("outbox", "events", "assessments", "instances", "revisions", "series", "associations", "destinations", "cursors"):
         op.drop_table(name)
