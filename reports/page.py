@@ -34,7 +34,7 @@ class Page:
     @property
     def site(self) -> str:
         """The site: the setting, else what the header says."""
-        return self.settings.site or header_value(self.series.header, "InstitutionName")
+        return brief(self.settings.site or header_value(self.series.header, "InstitutionName"))
 
 
 def header_value(header: Dataset, keyword: str) -> str:
@@ -66,8 +66,19 @@ def pseudonym(series: Series) -> str:
 
 
 def date_text(text: str) -> str:
-    """Write a DICOM date (DA) with hyphens; anything else as it stands."""
-    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdigit() else text
+    """Write a DICOM date (DA), time (TM) or both (DT) as people read it, to the second; anything else as it stands."""
+    digits = text.partition(".")[0]
+    if not digits.isdigit() or len(digits) not in (6, 8, 14):
+        return text
+    date, time = ("", digits) if len(digits) == 6 else (digits[:8], digits[8:])
+    words = [f"{date[:4]}-{date[4:6]}-{date[6:]}"] if date else []
+    words += [f"{time[:2]}:{time[2:4]}:{time[4:]}"] if time else []
+    return " ".join(words)
+
+
+def brief(text: str, most: int = 160) -> str:
+    """Cut a text that is far longer than any header value may be, so that it cannot fill a page."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def in_columns(pairs: Sequence[tuple[str, str]], columns: int) -> list[list[str]]:

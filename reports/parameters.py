@@ -7,7 +7,7 @@ from typing import Any, Final
 from medqa.acquisition import Acquisition
 from medqa.assessment import Assessment
 from reports import wording
-from reports.page import Page, in_columns
+from reports.page import Page, brief, date_text, in_columns
 
 _BLANK: Final = "–"
 
@@ -51,6 +51,7 @@ _SHARED: Final = (
     "software",
     "inconsistent",
 )
+_TIMES: Final = frozenset({"injection_time", "acquisition_datetime"})
 _HIDDEN: Final = frozenset({"iterations", "subsets"})
 _UNITS: Final[dict[str, tuple[str, float]]] = {
     "kvp_kv": ("kV", 1.0),
@@ -115,7 +116,8 @@ def parameter_text(name: str, value: object, lang: str) -> str:
     elif isinstance(value, int | float):
         written = wording.number(value * factor if factor != 1.0 else value)
     else:
-        written = str(value)
+        written = date_text(str(value)) if name in _TIMES else str(value)
+    written = brief(written)
     return f"{written}{'' if unit == '°' else ' '}{unit}" if unit else written
 
 
@@ -125,10 +127,8 @@ def acquisition(page: Page) -> list[Any]:
     pairs = [(page.word(f"parameter.{name}"), parameter_text(name, value, page.lang)) for name, value in values]
     if not pairs:
         return []
-    return [
-        *page.theme.heading(page.word("section.acquisition")),
-        page.theme.table(in_columns(pairs, 2), (20, 30, 20, 30), labels=(0, 2), size=7.8),
-    ]
+    table = page.theme.table(in_columns(pairs, 2), (20, 30, 20, 30), labels=(0, 2), size=7.8)
+    return page.theme.block(page.word("section.acquisition"), [table], together=True)
 
 
 def declared(page: Page) -> list[Any]:
@@ -137,7 +137,8 @@ def declared(page: Page) -> list[Any]:
     if not rows:
         return []
     titles = [page.word(f"header.{name}") for name in ("quantity", "declared", "measured", "in_order")]
-    return [*page.theme.heading(page.word("section.declared")), page.theme.table(rows, (40, 23, 25, 12), header=titles)]
+    table = page.theme.table(rows, (40, 23, 25, 12), header=titles)
+    return page.theme.block(page.word("section.declared"), [table], together=True)
 
 
 def _geometry(page: Page) -> list[list[str]]:

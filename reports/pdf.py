@@ -15,7 +15,7 @@ from medqa.series import Series
 from reports import parameters, pictures, sections, wording
 from reports.fonts import Fonts
 from reports.page import Page
-from reports.theme import FOOT, HEAD, MARGIN, PAGE, RULE, SOFT, WIDTH, Theme
+from reports.theme import FOOT, HEAD, MARGIN, PAGE, RULE, SOFT, TOP, WIDTH, Theme
 
 _BLOCKS: Final = (
     sections.study,
@@ -72,7 +72,7 @@ def pdf(
         pagesize=PAGE,
         leftMargin=MARGIN,
         rightMargin=MARGIN,
-        topMargin=MARGIN + HEAD,
+        topMargin=TOP + HEAD,
         bottomMargin=FOOT + 5,
         invariant=1,
         lang=lang,
@@ -85,7 +85,7 @@ def pdf(
         MARGIN,
         FOOT + 8,
         WIDTH,
-        PAGE[1] - FOOT - 8 - MARGIN - HEAD,
+        PAGE[1] - FOOT - 8 - TOP - HEAD,
         leftPadding=0,
         rightPadding=0,
         topPadding=0,
@@ -121,13 +121,13 @@ def _canvas(page: Page) -> type[Canvas]:
 def _furnish(canvas: Canvas, page: Page, number: int, count: int) -> None:
     """Draw head and foot of one page; long names wrap within their share and are cut to two lines."""
     theme = page.theme
-    top = PAGE[1] - MARGIN
+    top = PAGE[1] - TOP
     title = f"{page.word('header.title')} · {page.word(f'modality.{page.series.modality}')}"
     _place(canvas, theme.paragraph(title, 12, bold=True), MARGIN, top, WIDTH * 0.55)
     _place(canvas, theme.paragraph(page.site, 8.5, colour=SOFT, align="right"), MARGIN + WIDTH * 0.55, top, WIDTH * 0.45)
     canvas.setStrokeColor(RULE)
     canvas.setLineWidth(0.6)
-    canvas.line(MARGIN, top - HEAD + 6, MARGIN + WIDTH, top - HEAD + 6)
+    canvas.line(MARGIN, top - HEAD + 3, MARGIN + WIDTH, top - HEAD + 3)
     canvas.line(MARGIN, FOOT + 3, MARGIN + WIDTH, FOOT + 3)
     notice = page.word("notice.quality_assurance")
     _place(canvas, theme.paragraph(notice, 7, colour=SOFT), MARGIN, FOOT + 1, WIDTH * 0.82)

@@ -19,17 +19,17 @@ from reports import figures, planes
 from reports.charts import colour_bar, profile
 from reports.figures import Grey, Window
 from reports.page import Page
-from reports.theme import WIDTH
+from reports.theme import RULE, WIDTH
 
 _MOST_WORST: Final = 3
 _SLICES: Final = 4
 _PANEL: Final = 54 * mm
 _PANEL_PIXELS: Final = 384
-_TILE: Final = 42 * mm
 _TILE_PIXELS: Final = 320
 _PLANE_HIGH: Final = 74 * mm
 _BAR: Final = 12 * mm
 _MOST_CURVES: Final = 3
+_PADDINGS: Final = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
 
 
 def worst(page: Page) -> list[Any]:
@@ -39,9 +39,10 @@ def worst(page: Page) -> list[Any]:
     if not frames:
         return []
     rows = [_worst_row(page, frame, maps.get(frame)) for frame in frames]
-    heading = page.theme.heading(page.word("section.worst"))
-    note = [page.theme.note(page.word("figure.heat_map_note"))] if maps else []
-    return [KeepTogether([*heading[1:], *rows[0]]), *(KeepTogether(row) for row in rows[1:]), *note]
+    if any(found.localisable for found in maps.values()):
+        rows[-1].append(page.theme.note(page.word("figure.heat_map_note")))
+    title = page.word("section.worst" if maps else "section.worst_alone")
+    return [*page.theme.block(title, rows[0], together=True), *(KeepTogether(row) for row in rows[1:])]
 
 
 def _worst_frames(page: Page) -> list[int]:
@@ -60,12 +61,13 @@ def _worst_row(page: Page, frame: int, found: HeatMap | None) -> list[Any]:
     except MedqaError as error:
         return [page.theme.paragraph(f"{words}: {page.word('figure.undecodable')} ({error.code})", 8)]
     grey = figures.grey(array, window)
-    cells: list[Any] = [_flow(grey, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS)]
+    first = _flow(grey, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS)
+    cells: list[Any] = [first]
     titles = [f"{words}, {window.label(page.lang)}"]
     if found is not None and found.localisable:
         panels = (figures.overlay(grey, found), figures.colours(figures.heat(found)))
         cells += [_flow(panel, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS) for panel in panels]
-        cells.append(colour_bar(found.limits, _BAR, cells[0].drawHeight, page.word("figure.attention"), page.theme.fonts))
+        cells.append(colour_bar(found.limits, _BAR, first.wrap(0, 0)[1], page.word("figure.attention"), page.theme.fonts))
         titles += [page.word("figure.overlay"), f"{page.word('figure.map')} ({found.method})", ""]
     elif found is not None:
         cells.append(page.theme.paragraph(f"{page.word('figure.map')}: {page.word('figure.not_localisable')}", 8.5))
@@ -79,21 +81,22 @@ def images(page: Page) -> list[Any]:
     count = len(page.series.frames)
     if count == 0:
         return []
-    heading = page.theme.heading(page.word("section.images"))
-    chosen = sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SLICES + 2))[1:-1]}) or [count // 2]
-    tiles = [_tile(page, frame) for frame in chosen[:_SLICES]]
-    row = _grid([[tile[1] for tile in tiles], [tile[0] for tile in tiles]], [WIDTH / _SLICES] * len(tiles))
-    return [KeepTogether([*heading[1:], row]), *_across(page)]
+    chosen = sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SLICES + 2))[1:-1]}) or [0]
+    share = WIDTH / max(2, len(chosen))
+    tiles = [_tile(page, frame, share - 2 * mm) for frame in chosen]
+    row = _grid([[tile[0] for tile in tiles], [tile[1] for tile in tiles]], [share] * len(tiles))
+    return [*page.theme.block(page.word("section.images"), [row], together=True), *_across(page)]
 
 
-def _tile(page: Page, frame: int) -> tuple[Any, Any]:
+def _tile(page: Page, frame: int, wide: float) -> tuple[Any, Any]:
+    """Return the caption and the picture of a slice."""
     words = page.word("figure.slice", number=frame + 1)
     try:
         image, array, window = _view(page, frame)
     except MedqaError as error:
-        return page.theme.note(f"{page.word('figure.undecodable')} ({error.code})"), page.theme.paragraph(words, 7.5)
-    picture = _flow(figures.grey(array, window), image.spacing_mm, _TILE, _TILE, _TILE_PIXELS)
-    return picture, page.theme.paragraph(f"{words}, {window.label(page.lang)}", 7.5)
+        return page.theme.paragraph(words, 7.5), page.theme.note(f"{page.word('figure.undecodable')} ({error.code})")
+    picture = _flow(figures.grey(array, window), image.spacing_mm, wide, _PLANE_HIGH, _TILE_PIXELS)
+    return page.theme.paragraph(f"{words}, {window.label(page.lang)}", 7.5), picture
 
 
 def _across(page: Page) -> list[Any]:
@@ -103,23 +106,25 @@ def _across(page: Page) -> list[Any]:
     made = planes.projections(page.series) if projected else planes.reformats(page.series)
     cells, titles = [], []
     for plane in made:
+        if not np.isfinite(plane.array).any():
+            continue
         array, window = figures.shown(plane.array, plane.unit, page.series.modality, None)
         name = page.word("figure.mip" if projected else "figure.reformat", plane=page.word(f"figure.{plane.name}"))
         titles.append(page.theme.paragraph(f"{name}, {window.label(page.lang)}", 7.5))
         cells.append(_flow(figures.grey(array, window), plane.spacing_mm, WIDTH / 2 - 4 * mm, _PLANE_HIGH, 480))
-    return [Spacer(1, 2 * mm), _grid([titles, cells], [WIDTH / 2] * len(cells))]
+    return [KeepTogether([Spacer(1, 2 * mm), _grid([titles, cells], [WIDTH / 2] * len(cells))])] if cells else []
 
 
 def along(page: Page) -> list[Any]:
     """Draw the score of every frame along the series, with the limit under which a frame is flagged."""
-    heading = page.theme.heading(page.word("section.profile"))
     curves = [one.frame_scores for one in page.assessment.predictions if any(score is not None for score in one.frame_scores)]
     if not curves:
-        return [*heading, page.theme.note(page.word("word.no_frame_scores"))]
+        return []
     told = [found.values["limit"] for found in page.assessment.findings if found.message == "low_score_frames"]
     cut = next((float(limit) for limit in told if isinstance(limit, int | float)), Settings().policy.frame_cut)
     words = (page.word("figure.profile_x"), page.word("figure.profile_y"), page.word("figure.cut", limit=cut))
-    return [KeepTogether([*heading[1:], profile(curves[:_MOST_CURVES], cut, words, page.theme.fonts)])]
+    chart = profile(curves[:_MOST_CURVES], cut, words, page.theme.fonts)
+    return page.theme.block(page.word("section.profile"), [chart], together=True)
 
 
 def _view(page: Page, frame: int) -> tuple[FrameImage, Any, Window]:
@@ -129,11 +134,16 @@ def _view(page: Page, frame: int) -> tuple[FrameImage, Any, Window]:
     return image, array, window
 
 
-def _flow(pixels: Grey, spacing_mm: tuple[float, float], wide: float, high: float, most: int) -> Image:
+def _flow(pixels: Grey, spacing_mm: tuple[float, float], wide: float, high: float, most: int) -> Table:
     """Return an image that flows, in the largest size that fits `wide` x `high` points."""
     picture: Pixels.Image = figures.picture(pixels, spacing_mm, most)
     scale = min(wide / picture.width, high / picture.height)
-    return Image(io.BytesIO(figures.png(picture)), width=picture.width * scale, height=picture.height * scale)
+    size = (picture.width * scale, picture.height * scale)
+    image = Image(io.BytesIO(figures.png(picture)), *size, hAlign="LEFT")
+    # A frame, since the background of a PET image is as white as the paper.
+    framed = Table([[image]], colWidths=[size[0]], rowHeights=[size[1]], hAlign="LEFT")
+    framed.setStyle([("BOX", (0, 0), (-1, -1), 0.4, RULE), *((side, (0, 0), (-1, -1), 0) for side in _PADDINGS)])
+    return framed
 
 
 def _grid(rows: Sequence[Sequence[Any]], widths: Sequence[float]) -> Table:

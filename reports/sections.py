@@ -10,12 +10,14 @@ from reportlab.platypus import Spacer, Table
 from medqa.assessment import Prediction
 from reports import wording
 from reports.charts import score_bar, verdict_symbol
-from reports.page import Page, date_text, header_value, in_columns, pseudonym
+from reports.page import Page, brief, date_text, header_value, in_columns, pseudonym
 from reports.theme import RULE, VERDICT_GROUND, VERDICT_INK, WIDTH
 
 _MOST_FINDINGS: Final = 60
 _MOST_NOT_CHECKED: Final = 40
 _DIGEST: Final = 16
+_SHORT: Final = 8
+"""Tables of at most so many rows are not cut in two."""
 
 
 def study(page: Page) -> list[Any]:
@@ -45,13 +47,13 @@ def study(page: Page) -> list[Any]:
         ("part", page.assessment.series.part),
         ("source", page.series.source if page.series.source != "DICOM" else ""),
     ]
-    pairs = [(page.word(f"study.{name}"), value) for name, value in entries if value]
+    pairs = [(page.word(f"study.{name}"), brief(value)) for name, value in entries if value]
     uids = [
         (page.word("study.study_uid"), page.series.study_uid),
         (page.word("study.series_uid"), page.series.series_uid),
     ]
-    table = page.theme.table(in_columns(pairs, 2), (17, 33, 17, 33), labels=(0, 2), size=7.8)
-    return [table, page.theme.table(uids, (17, 83), labels=(0,), size=7.0)]
+    table = page.theme.table(in_columns(pairs, 2), (18, 32, 18, 32), labels=(0, 2), size=7.8)
+    return [table, page.theme.table(uids, (18, 82), labels=(0,), size=7.0)]
 
 
 def verdict(page: Page) -> list[Any]:
@@ -95,15 +97,15 @@ def causes(page: Page) -> list[Any]:
         for item in found
     ]
     titles = [page.word(f"header.{name}") for name in ("finding", "significance", "code")]
-    return [*page.theme.heading(page.word("section.causes")), page.theme.table(rows, (54, 14, 32), header=titles)]
+    return page.theme.block(page.word("section.causes"), [page.theme.table(rows, (54, 14, 32), header=titles)])
 
 
 def findings(page: Page) -> list[Any]:
     """List everything that was found, notes included."""
     items = page.assessment.findings
-    heading = page.theme.heading(page.word("section.findings"))
+    title = page.word("section.findings")
     if not items:
-        return [*heading, page.theme.paragraph(page.word("word.none_found"))]
+        return page.theme.block(title, [page.theme.paragraph(page.word("word.none_found"))], together=True)
     rows = [
         [
             wording.finding_text(item, page.lang),
@@ -114,19 +116,20 @@ def findings(page: Page) -> list[Any]:
         for item in items[:_MOST_FINDINGS]
     ]
     titles = [page.word(f"header.{name}") for name in ("finding", "significance", "slices", "code")]
-    return [*heading, page.theme.table(rows, (48, 14, 11, 27), header=titles), *_more(page, len(items) - _MOST_FINDINGS)]
+    table = page.theme.table(rows, (48, 14, 11, 27), header=titles)
+    return page.theme.block(title, [table, *_more(page, len(items) - _MOST_FINDINGS)], together=len(rows) <= _SHORT)
 
 
 def predictions(page: Page) -> list[Any]:
     """Show what each network says, with the bar of its score; a probability without calibration is marked as such."""
-    heading = page.theme.heading(page.word("section.predictions"))
+    title = page.word("section.predictions")
     items = page.assessment.predictions
     if not items:
-        return [*heading, page.theme.paragraph(page.word("word.no_prediction"))]
+        return page.theme.block(title, [page.theme.paragraph(page.word("word.no_prediction"))], together=True)
     rows = [[_network(page, item), score_bar(item.score, item.interval), *_figures(page, item)] for item in items]
-    titles = [page.word("header.network"), page.word("header.score"), "", page.word("header.probability"), ""]
-    titles[4] = page.word("header.certified")
-    return [*heading, page.theme.table(rows, (33, 22, 13, 12, 20), header=titles)]
+    titles = [page.word("header.network"), page.word("header.score"), ""]
+    titles += [page.word("header.probability"), page.word("header.certified")]
+    return page.theme.block(title, [page.theme.table(rows, (30, 20, 17, 10, 23), header=titles)], together=len(rows) <= _SHORT)
 
 
 def _network(page: Page, item: Prediction) -> str:
@@ -145,12 +148,12 @@ def _figures(page: Page, item: Prediction) -> list[str]:
 
 def not_checked(page: Page) -> list[Any]:
     """List what was not looked at, and why."""
+    title = page.word("section.not_checked")
     items = page.assessment.not_checked
-    heading = page.theme.heading(page.word("section.not_checked"))
     if not items:
-        return [*heading, page.theme.paragraph(page.word("word.everything_checked"))]
+        return page.theme.block(title, [page.theme.paragraph(page.word("word.everything_checked"))], together=True)
     lines = [page.theme.paragraph("• " + wording.not_checked_text(item, page.lang), 8) for item in items[:_MOST_NOT_CHECKED]]
-    return [*heading, *lines, *_more(page, len(items) - _MOST_NOT_CHECKED)]
+    return page.theme.block(title, [*lines, *_more(page, len(items) - _MOST_NOT_CHECKED)], together=len(lines) <= _SHORT)
 
 
 def provenance(page: Page) -> list[Any]:
@@ -168,10 +171,8 @@ def provenance(page: Page) -> list[Any]:
         ("sources", "; ".join(sources)),
     ]
     rows = [(page.word(f"provenance.{name}"), value) for name, value in entries if value]
-    return [
-        *page.theme.heading(page.word("section.provenance")),
-        page.theme.table(rows, (20, 80), labels=(0,), size=7.2),
-    ]
+    table = page.theme.table(rows, (20, 80), labels=(0,), size=7.2)
+    return page.theme.block(page.word("section.provenance"), [table], together=True)
 
 
 def notice(page: Page) -> list[Any]:

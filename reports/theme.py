@@ -11,14 +11,15 @@ from reportlab.lib.enums import TA_CENTER, TA_LEFT, TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import CondPageBreak, Paragraph, Table
+from reportlab.platypus import CondPageBreak, KeepTogether, Paragraph, Table
 
 from medqa.assessment import Verdict
 from reports.fonts import BASE, Fonts
 
 PAGE: Final = A4
 MARGIN: Final = 15 * mm
-HEAD: Final = 12 * mm
+TOP: Final = 11 * mm
+HEAD: Final = 9 * mm
 FOOT: Final = 13 * mm
 WIDTH: Final = PAGE[0] - 2 * MARGIN
 
@@ -83,9 +84,22 @@ class Theme:
         )
         return Paragraph(self.fonts.markup(text, bold=bold), style)
 
-    def heading(self, text: str) -> list[Any]:
-        """Return the title of a block, never alone at the foot of a page: a conditional break, then the words."""
-        return [CondPageBreak(22 * mm), self.paragraph(text, 10.5, bold=True, colour=ACCENT, before=7, after=2.5)]
+    def block(self, title: str, content: Sequence[Any], *, together: bool = False) -> list[Any]:
+        """Return a titled block whose title never stands alone at the foot of a page.
+
+        Parameters
+        ----------
+        title
+            Of the block.
+        content
+            Flowables.
+        together
+            Whether all of it stays on one page where one page can hold it.
+        """
+        heading = self.paragraph(title, 10.5, bold=True, colour=ACCENT, before=7, after=2.5)
+        if together:
+            return [KeepTogether([heading, *content])]
+        return [CondPageBreak(24 * mm), heading, *content]
 
     def note(self, text: str, *, after: float = 0.0) -> Paragraph:
         """Return a small grey remark."""
