@@ -60,7 +60,7 @@ class Frame:
     unit: Code
     header: FrameHeader
     sha256: str
-    """Digest of the stored bytes of the instance, hexadecimal."""
+    """Digest of the instance's data set as stored (without file meta information, which every store writes anew), hexadecimal."""
     decode: Callable[[], Array] = field(repr=False, compare=False)
 
     @property

@@ -94,6 +94,11 @@ def _meta_end(data: Buffer) -> int | None:
     return 144 + int(struct.unpack("<I", head[8:12])[0])
 
 
+def data_set(data: Buffer) -> memoryview:
+    """Return a file without its preamble and meta information, which whoever stores it writes anew."""
+    return memoryview(data)[_meta_end(data) or 0 :]
+
+
 def _is_deflated(data: Buffer) -> bool:
     end = _meta_end(data)
     uid = str(DeflatedExplicitVRLittleEndian).encode()
