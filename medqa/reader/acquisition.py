@@ -57,7 +57,7 @@ def _ct(header: Dataset) -> CTAcquisition:
         reconstruction_diameter_mm=number(header, "ReconstructionDiameter"),
         collimation_mm=collimation,
         iterative_reconstruction=_iterative(header),
-        contrast_agent=text(header, "ContrastBolusAgent"),
+        contrast_agent=text(header, "ContrastBolusAgent") or code_meaning(header, "ContrastBolusAgentSequence"),
     )
 
 
@@ -109,7 +109,11 @@ def _tesla(value: float | None) -> float | None:
 
 def _matrix(header: Dataset) -> tuple[int, ...] | None:
     found = numbers(header, "AcquisitionMatrix", 4)
-    return None if found is None else tuple(int(value) for value in found if value > 0) or None
+    if found is None:
+        # enhanced: frequency and phase encoding steps
+        steps = integer(header, "MRAcquisitionFrequencyEncodingSteps"), integer(header, "MRAcquisitionPhaseEncodingStepsInPlane")
+        return None if steps[0] is None or steps[1] is None else (steps[0], steps[1])
+    return tuple(int(value) for value in found if value > 0) or None
 
 
 def _pt(header: Dataset, suv: Uptake | None) -> PTAcquisition:

@@ -7,23 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
 
 from medqa.reader import frame_header
-from medqa.reader.values import HEADER_ERRORS, integer, items, number, text
+from medqa.reader.values import integer, items, number, parse_moment, raw, text
 from medqa.series import FrameHeader
 
 SHARED: Final = "SharedFunctionalGroupsSequence"
 PER_FRAME: Final = "PerFrameFunctionalGroupsSequence"
+_GROUP_TAGS: Final = frozenset({0x52009229, 0x52009230})
 
 _MACROS: Final = (
+    # legacy converted objects keep here what found no place; the proper macros that follow win
+    "UnassignedSharedConvertedAttributesSequence",
+    "UnassignedPerFrameConvertedAttributesSequence",
     "PixelMeasuresSequence",
     "PlanePositionSequence",
     "PlaneOrientationSequence",
     "PixelValueTransformationSequence",
-    "FrameAnatomySequence",
+    "CardiacSynchronizationSequence",
     "CTAcquisitionTypeSequence",
     "CTAcquisitionDetailsSequence",
     "CTTableDynamicsSequence",
@@ -46,49 +53,82 @@ _MACROS: Final = (
     "PETFrameAcquisitionSequence",
     "PETFrameCorrectionFactorsSequence",
     "PETReconstructionSequence",
-    "PETPositionSequence",
 )
 """Sequences whose one item holds plain attributes; `FrameContentSequence` is read apart."""
 
 _RENAMED: Final = (
     # enhanced keyword, the classic one with the same meaning
     ("EffectiveEchoTime", "EchoTime"),
+    ("InversionTimes", "InversionTime"),
+    ("RFEchoTrainLength", "EchoTrainLength"),
+    ("NominalCardiacTriggerDelayTime", "TriggerTime"),
     ("XRayTubeCurrentInmA", "XRayTubeCurrent"),
     ("ExposureInmAs", "Exposure"),
     ("ExposureTimeInms", "ExposureTime"),
     ("FrameType", "ImageType"),
 )
+_FROM_TOP: Final = ("Rows", "Columns", "Manufacturer", "PixelPaddingValue", "PixelPaddingRangeLimit", "ImageType")
+_UNITS: Final = {
+    "BQ/ML": "BQML",
+    "BQML": "BQML",
+    "G/ML{SUVBW}": "GML",
+    "{SUVBW}G/ML": "GML",
+    "GML": "GML",
+    "CNTS": "CNTS",
+    "{COUNTS}": "CNTS",
+}
 
 
 def flat(header: Dataset) -> Dataset:
     """Return a dataset with the attributes of the shared groups and of the first frame at the top level, as in classic objects."""
-    first = next(iter(items(header, PER_FRAME)), Dataset())
-    out = _lifted(header, first)
-    for item in items(header, SHARED):
-        for keyword in ("RadiopharmaceuticalUsageSequence",):
-            if keyword in item:
-                out[keyword] = item[keyword]
-    return out
-
-
-def _lifted(header: Dataset, group: Dataset) -> Dataset:
+    group = next(iter(items(header, PER_FRAME)), Dataset())
     out = Dataset()
     for element in header.values():
-        if element.tag not in (0x52009229, 0x52009230):
+        if element.tag not in _GROUP_TAGS:
             out[element.tag] = element
-    for source in (*items(header, SHARED), group):
+    shared = items(header, SHARED)
+    for source in (*shared, group):
         _lift(out, source)
-    for content in items(group, "FrameContentSequence"):
-        stamp = text(content, "FrameAcquisitionDateTime")
-        if stamp is not None:
-            out.AcquisitionDateTime = stamp
+    content = next(iter(items(group, "FrameContentSequence")), Dataset())
+    if (stamp := text(content, "FrameAcquisitionDateTime")) is not None:
+        _put(out, "AcquisitionDateTime", stamp)
+    for source in (group, *shared):
+        _units(out, source)
+    return _renamed(out)
+
+
+def _units(out: Dataset, group: Dataset) -> None:
+    """Name the unit of an enhanced PET, which says it by a code or in Rescale Type where classic objects have `Units`."""
+    if text(out, "Units") is not None:
+        return
+    named = [text(code, "CodeValue") for mapping in items(group, "RealWorldValueMappingSequence") for code in _unit_codes(mapping)]
+    for name in (*named, text(out, "RescaleType")):
+        known = _UNITS.get((name or "").upper())
+        if known is not None:
+            _put(out, "Units", known)
+            return
+
+
+def _unit_codes(mapping: Dataset) -> list[Dataset]:
+    return items(mapping, "MeasurementUnitsCodeSequence")
+
+
+def _renamed(out: Dataset) -> Dataset:
     for enhanced_name, classic_name in _RENAMED:
-        if enhanced_name in out:
-            try:
-                setattr(out, classic_name, out[enhanced_name].value)
-            except HEADER_ERRORS:
-                continue
+        value = raw(out, enhanced_name)
+        if value is not None:
+            _put(
+                out,
+                classic_name,
+                value[0] if enhanced_name == "InversionTimes" and isinstance(value, (list, MultiValue)) else value,
+            )
     return out
+
+
+def _put(out: Dataset, keyword: str, value: Any) -> None:
+    tag = tag_for_keyword(keyword)
+    if tag is not None:
+        out[tag] = DataElement(tag, dictionary_VR(tag), value)
 
 
 def _lift(out: Dataset, group: Dataset) -> None:
@@ -98,53 +138,34 @@ def _lift(out: Dataset, group: Dataset) -> None:
                 out[element.tag] = element
 
 
-def frame_headers(
-    header: Dataset, top: Dataset, frames: int, modality: str, suv_factor: float | None
-) -> Iterator[tuple[FrameHeader, Dataset]]:
-    """Yield each frame's header, with the dataset where its rescale and padding stand."""
+def frame_headers(header: Dataset, frames: int, modality: str, suv_factor: float | None) -> Iterator[tuple[FrameHeader, Dataset]]:
+    """Yield each frame's header, with the dataset where its padding stands."""
     groups = items(header, PER_FRAME)
     shared = Dataset()
-    for source in items(header, SHARED):
-        _lift(shared, source)
-    for keyword in ("Rows", "Columns", "Manufacturer", "PixelPaddingValue", "PixelPaddingRangeLimit", "ImageType"):
+    for keyword in _FROM_TOP:
         if keyword in header:
             shared[keyword] = header[keyword]
+    for source in items(header, SHARED):
+        _lift(shared, source)
     for index in range(frames):
         group = groups[index] if index < len(groups) else Dataset()
         own = Dataset()
         own.update(shared)
         _lift(own, group)
-        for enhanced_name, classic_name in _RENAMED:
-            if enhanced_name in own:
-                own[classic_name] = _as(own, enhanced_name, classic_name)
-        yield _frame_header(own, group, top, index, modality, suv_factor), own
+        yield _frame_header(_renamed(own), group, index, modality, suv_factor), own
 
 
-def _as(own: Dataset, enhanced_name: str, classic_name: str):  # type: ignore[no-untyped-def]
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
-    from pydicom.dataelem import DataElement
-
-    return DataElement(tag_for_keyword(classic_name) or 0, dictionary_VR(classic_name), own[enhanced_name].value)
-
-
-def _frame_header(own: Dataset, group: Dataset, top: Dataset, index: int, modality: str, suv_factor: float | None) -> FrameHeader:
+def _frame_header(own: Dataset, group: Dataset, index: int, modality: str, suv_factor: float | None) -> FrameHeader:
     content = next(iter(items(group, "FrameContentSequence")), Dataset())
     stamp = text(content, "FrameAcquisitionDateTime") or text(content, "FrameReferenceDateTime")
-    slope, intercept = number(own, "RescaleSlope"), number(own, "RescaleIntercept")
-    made = frame_header.classic(
-        own,
-        rows=integer(own, "Rows") or 0,
-        columns=integer(own, "Columns") or 0,
-        slope=1.0 if slope is None else slope,
-        intercept=0.0 if intercept is None else intercept,
-        suv_factor=suv_factor,
-        modality=modality,
-    )
+    acquired = None if stamp is None else parse_moment(stamp)
+    rows, columns = integer(own, "Rows") or 0, integer(own, "Columns") or 0
+    made = frame_header.classic(own, rows=rows, columns=columns, suv_factor=suv_factor, modality=modality)
     return replace(
         made,
         instance_number=index + 1,
         acquisition_number=integer(content, "FrameAcquisitionNumber"),
-        temporal_position=text(content, "TemporalPositionIndex"),
+        temporal_position=text(content, "TemporalPositionIndex") or made.temporal_position,
         frame_duration_ms=number(content, "FrameAcquisitionDuration"),
-        acquisition_datetime=stamp or made.acquisition_datetime,
+        acquisition_datetime=made.acquisition_datetime if acquired is None else acquired.isoformat(),
     )

@@ -79,9 +79,22 @@ def _private_number(header: Dataset, tag: tuple[int, int]) -> float | None:
     return number(header, tag)
 
 
-def classic(
-    header: Dataset, *, rows: int, columns: int, slope: float, intercept: float, suv_factor: float | None, modality: str
-) -> FrameHeader:
+def rescale(header: Dataset, keyword: str, absent: float) -> float:
+    """Return slope or intercept: `absent` where there is none, NaN where there is one that is no number."""
+    if raw(header, keyword) is None:
+        return math.nan if keyword in header and _malformed(header, keyword) else absent
+    found = number(header, keyword)
+    return math.nan if found is None else found
+
+
+def _malformed(header: Dataset, keyword: str) -> bool:
+    """Return whether the element has bytes that pydicom could not turn into a value."""
+    element = header.get_item(keyword)
+    value = getattr(element, "value", None)
+    return isinstance(value, bytes) and bool(value.strip(b" \x00"))
+
+
+def classic(header: Dataset, *, rows: int, columns: int, suv_factor: float | None, modality: str) -> FrameHeader:
     """Return the frame header of a single-frame object."""
     acquired = moment(header, "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime")
     mr, ct, pt = modality == "MR", modality == "CT", modality == "PT"
@@ -101,8 +114,8 @@ def classic(
         trigger_time_ms=number(header, "TriggerTime"),
         frame_duration_ms=number(header, "ActualFrameDuration") if pt else None,
         decay_factor=number(header, "DecayFactor") if pt else None,
-        slope=slope,
-        intercept=intercept,
+        slope=rescale(header, "RescaleSlope", 1.0),
+        intercept=rescale(header, "RescaleIntercept", 0.0),
         exposure_mas=number(header, "Exposure") if ct else None,
         tube_current_ma=number(header, "XRayTubeCurrent") if ct else None,
         ctdivol_mgy=number(header, "CTDIvol") if ct else None,
@@ -116,6 +129,5 @@ def classic(
 def _echo(header: Dataset) -> str | None:
     """Return the echo a frame belongs to: its number, and its time where numbers are not kept apart by the scanner."""
     index, time = text(header, "EchoNumbers"), number(header, "EchoTime")
-    if index is None and time is None:
-        return None
-    return f"{index or '-'}/{time:g}" if time is not None else index
+    words = ([index] if index is not None else []) + ([f"TE {time:g} ms"] if time is not None else [])
+    return " ".join(words) or None

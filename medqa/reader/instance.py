@@ -15,14 +15,14 @@ from medqa.codes import Code, Unit
 from medqa.errors import RefusedObject, UndecodablePixels, UnreadableInstance
 from medqa.reader import enhanced, frame_header
 from medqa.reader.acquisition import acquisition
-from medqa.reader.dataset import Parsed, parse, slim
+from medqa.reader.dataset import Parsed, data_set, parse, slim
 from medqa.reader.pixels import TISSUE_HU, UNDEFINED_LENGTH, FramePixels, PixelFormat, Rescale
 from medqa.reader.reading import Instance
 from medqa.reader.sop_classes import is_enhanced, modality_of, refusal
 from medqa.reader.sources import FileSource, Source
 from medqa.reader.suv import Uptake, activity_scale, uptake
 from medqa.reader.uids import hashed_uid
-from medqa.reader.values import integer, number, raw, text
+from medqa.reader.values import integer, number, text
 from medqa.series import Frame, FrameHeader, ReadingNote
 
 MOST_FRAMES: Final = 100_000
@@ -73,7 +73,7 @@ def read_source(source: Source) -> Instance:
 
 def _read(source: Source) -> Instance:
     with source.opened() as data:
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(data_set(data)).hexdigest()
         parsed = parse(data, source.name)
     header = parsed.header
     refused = refusal(header)
@@ -93,7 +93,7 @@ def _instance(header: Dataset, modality: str, form: PixelFormat, digest: str, na
     unit, scale = _unit(flat, modality)
     notes: dict[str, ReadingNote] = {}
     frames = []
-    for index, (frame, own) in enumerate(_frame_headers(header, flat, modality, form, suv)):
+    for index, (frame, own) in enumerate(_frame_headers(header, modality, form, suv)):
         slope, intercept = frame.slope * scale, frame.intercept * scale
         if not math.isfinite(slope) or slope == 0 or not math.isfinite(intercept):
             notes["invalid_rescale"] = ReadingNote(message="invalid_rescale", values={"count": 1})
@@ -132,39 +132,20 @@ def _instance(header: Dataset, modality: str, form: PixelFormat, digest: str, na
     )
 
 
-def _frame_headers(
-    header: Dataset, flat: Dataset, modality: str, form: PixelFormat, suv: Uptake | None
-) -> Iterable[tuple[FrameHeader, Dataset]]:
+def _frame_headers(header: Dataset, modality: str, form: PixelFormat, suv: Uptake | None) -> Iterable[tuple[FrameHeader, Dataset]]:
     factor = None if suv is None else suv.factor
     if is_enhanced(header):
-        yield from enhanced.frame_headers(header, flat, form.frames, modality, factor)
+        yield from enhanced.frame_headers(header, form.frames, modality, factor)
         return
     single = frame_header.classic(
         header,
         rows=form.rows,
         columns=form.columns,
-        slope=_rescale(header, "RescaleSlope", 1.0),
-        intercept=_rescale(header, "RescaleIntercept", 0.0),
         suv_factor=factor,
         modality=modality,
     )
     for _ in range(form.frames):
         yield single, header
-
-
-def _rescale(header: Dataset, keyword: str, absent: float) -> float:
-    """Return slope or intercept: `absent` where there is none, NaN where there is one that is no number."""
-    if raw(header, keyword) is None:
-        return math.nan if keyword in header and _malformed(header, keyword) else absent
-    found = number(header, keyword)
-    return math.nan if found is None else found
-
-
-def _malformed(header: Dataset, keyword: str) -> bool:
-    """Return whether the element has bytes that pydicom could not turn into a value."""
-    element = header.get_item(keyword)
-    value = getattr(element, "value", None)
-    return isinstance(value, bytes) and bool(value.strip(b" \x00"))
 
 
 def _unit(header: Dataset, modality: str) -> tuple[Code, float]:

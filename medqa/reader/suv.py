@@ -61,7 +61,7 @@ def uptake(header: Dataset) -> Uptake:
     minutes = None if scan is None or injected is None else (scan - injected).total_seconds() / 60
     if kind == "SUVBW":
         return Uptake(factor=1.0, missing=(), injection=injected, uptake_min=minutes)
-    correction = (text(header, "DecayCorrection") or "").upper()
+    correction = decay_correction(header)
     missing = [] if kind == "BQML" else ["Units"]
     missing += ["PatientWeight"] if weight is None or weight <= 0 else []
     missing += ["RadionuclideTotalDose"] if dose is None or dose <= 0 else []
@@ -76,12 +76,22 @@ def uptake(header: Dataset) -> Uptake:
     return Uptake(factor=weight * 1000 / remaining, missing=(), injection=injected, uptake_min=minutes)
 
 
+def decay_correction(header: Dataset) -> str:
+    """Return `START`, `ADMIN`, `NONE` or nothing; an enhanced object that states a time to which it corrected counts as `START`."""
+    classic = (text(header, "DecayCorrection") or "").upper()
+    corrected = (text(header, "DecayCorrected") or "").upper() == "YES" and text(header, "DecayCorrectionDateTime") is not None
+    return classic or ("START" if corrected else "")
+
+
 def scan_start(header: Dataset, half_life_s: float | None) -> datetime | None:
     """Return the time to which START decay correction refers.
 
-    That is the series time, unless post-processing made it later than the acquisition; then GE's private scan time; then the
+    That is what an enhanced object states, else the series time, unless post-processing made it later than the acquisition; then GE's private scan time; then the
     acquisition time led back through this frame's own decay factor, so that all frames of a series give the same answer.
     """
+    stated = text(header, "DecayCorrectionDateTime")
+    if stated is not None and (reference := parse_moment(stated)) is not None:
+        return reference
     acquired = moment(header, "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime")
     series = moment(header, None, "SeriesDate", "SeriesTime")
     if acquired is None or (series is not None and series <= acquired):
@@ -90,13 +100,7 @@ def scan_start(header: Dataset, half_life_s: float | None) -> datetime | None:
     if private is not None and (scan := parse_moment(private)) is not None and scan <= acquired:
         return scan
     factor, duration_ms = number(header, "DecayFactor"), number(header, "ActualFrameDuration")
-    if (
-        half_life_s is None
-        or half_life_s <= 0
-        or factor is None
-        or factor < 1
-        or (text(header, "DecayCorrection") or "").upper() != "START"
-    ):
+    if half_life_s is None or half_life_s <= 0 or factor is None or factor < 1 or decay_correction(header) != "START":
         return acquired
     rate = math.log(2) / half_life_s
     return acquired - timedelta(seconds=math.log(factor) / rate - _mean_decay_time_s(rate, (duration_ms or 0.0) / 1000))
