@@ -182,6 +182,7 @@ class Accumulator:
             missing.append(NotChecked(what="networks", reason="no_bundle", values={"modality": series.modality}))
         if predictions and not any(one.certified for one in predictions):
             missing.append(NotChecked(what="calibration", reason="no_calibration"))
+        missing.append(NotChecked(what="prior", reason="no_prior"))
         return predictions, missing
 
 
@@ -222,14 +223,19 @@ def _measure(series: Series, evidence: Sequence[FrameEvidence]) -> tuple[list[Me
         try:
             measurements.append(metric.combine(series, [one.partials.get(metric.name) for one in evidence]))
         except NotApplicable as error:
-            missing.append(NotChecked(what=metric.name, reason=str(error.values.get("reason", ""))))
+            missing.append(NotChecked(what=metric.name, reason=str(error.values["reason"]), values=_told(error)))
     return measurements, missing
+
+
+def _told(error: MedqaError) -> dict[str, Scalar]:
+    """Return the plain values of an error beside what it is about and why."""
+    return {name: value for name, value in error.values.items() if name not in ("what", "reason") and isinstance(value, Scalar)}
 
 
 def _unheard(scorer: Scorer, error: MedqaError) -> NotChecked:
     reason = str(error.values.get("reason", ""))
     if isinstance(error, NotApplicable) and reason in NOT_CHECKED:
-        return NotChecked(what=scorer.name, reason=reason)
+        return NotChecked(what=scorer.name, reason=reason, values=_told(error))
     values: dict[str, Scalar] = {"bundle": scorer.name, "code": error.code}
     return NotChecked(what=scorer.name, reason="bundle_unusable", values=values)
 

@@ -58,7 +58,6 @@ LIMIT_FINDINGS: Final[dict[str, str]] = {
     "mr_snr": "mr_snr_low",
     "mr_ghosting": "mr_ghosting_high",
     "pt_liver_cov": "pt_liver_cov_high",
-    "pt_body_cov": "pt_body_cov_high",
 }
 """Quantity of a measurement -> what is found where it breaks its limits."""
 

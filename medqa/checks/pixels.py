@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Final
 
 from medqa.assessment import Finding, FrameEvidence, Scalar
 from medqa.findings import finding
-from medqa.series import Series, Stack
+from medqa.series import Series
+
+FAINT: Final = 1 / 30
 
 
 def undecodable(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:
@@ -25,15 +28,15 @@ def blank(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:
 
     Frames that could not be decoded are neither blank nor not; they are passed over.
     """
-    flags = [_blank(one) for one in evidence]
-    known = [flag for flag in flags if flag is not None]
+    stacks = [(stack, _flags(series, evidence[stack.start : stack.stop])) for stack in series.stacks]
+    known = [flag for _, flags in stacks for flag in flags if flag is not None]
     if known and all(known):
-        return [finding("blank_series", values={"count": len(known)}, frames=(0, len(flags) - 1))]
+        return [finding("blank_series", values={"count": len(known)}, frames=(0, len(evidence) - 1))]
     inside: list[int] = []
     ends: list[int] = []
-    for stack in series.stacks or (Stack(label="", start=0, stop=len(flags)),):
-        for run, between in _blank_runs([(index, flags[index]) for index in range(stack.start, stack.stop)]):
-            (inside if between else ends).extend(run)
+    for stack, flags in stacks:
+        for run, between in _blank_runs(flags):
+            (inside if between else ends).extend(stack.start + index for index in run)
     found = []
     for message, frames in (("blank_frames", inside), ("blank_end_frames", ends)):
         if frames:
@@ -41,13 +44,20 @@ def blank(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:
     return found
 
 
-def _blank(one: FrameEvidence) -> bool | None:
-    facts = one.partials.get("frame")
-    return None if facts is None or one.error is not None else bool(facts["blank"])
+def _flags(series: Series, evidence: Sequence[FrameEvidence]) -> list[bool | None]:
+    """Return which frames of a stack are blank, None where the pixels are not known.
+
+    A frame of MR or PET without signal still holds noise: it is blank when it varies by less than a thirtieth of what is usual in
+    its stack. CT says it in Hounsfield units already.
+    """
+    facts = [None if one.error is not None else one.partials.get("frame") for one in evidence]
+    spread = sorted(float(one["deviation"]) for one in facts if one is not None and not one["blank"])
+    usual = 0.0 if series.modality == "CT" or not spread else spread[len(spread) // 2]
+    return [None if one is None else bool(one["blank"]) or float(one["deviation"]) < FAINT * usual for one in facts]
 
 
-def _blank_runs(flags: Sequence[tuple[int, bool | None]]) -> list[tuple[list[int], bool]]:
+def _blank_runs(flags: Sequence[bool | None]) -> list[tuple[list[int], bool]]:
     """Return the runs of blank frames and whether each has an image on both sides."""
-    known = [(index, flag) for index, flag in flags if flag is not None]
+    known = [(index, flag) for index, flag in enumerate(flags) if flag is not None]
     runs = [(flag, [index for index, _ in members]) for flag, members in groupby(known, key=lambda pair: pair[1])]
     return [(run, 0 < place < len(runs) - 1) for place, (flag, run) in enumerate(runs) if flag]

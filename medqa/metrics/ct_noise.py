@@ -3,10 +3,18 @@
 Source: Christianson O, Winslow J, Frush DP, Samei E. Automated technique to measure noise in clinical CT examinations.
 AJR 2015; 205:W93-W99. Soft tissue is taken by its mean (0-170 HU), the standard deviation is taken in windows of about
 6 mm x 6 mm, and the mode of its histogram is the noise: windows across an edge lie in the tail and do not move it.
+
+The limit holds for kernels known to be soft only, and follows the slice thickness t by the inverse root (noise falls with the
+number of photons in the slice): 30 HU at 5 mm, `30 sqrt(5 mm / t)`. It was set on the training scans alone: in 35 with a soft
+kernel and a known thickness that are not marked as spoiled, the 97.5th percentile of the normalised noise is 17 HU and the largest
+19 HU; in 10 marked mild the largest is 23 HU; a bolus-tracking slice marked severe has 50 HU. The limit leaves room for low-dose
+protocols. Noise doubles with a sharp kernel and says little about the dose then: no limit.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,6 +33,17 @@ SOFT_TISSUE_HU: Final = (0.0, 170.0)
 WINDOW_MM: Final = 6.0
 BINS: Final = LogBins(low=0.5, high=400.0, width=0.04)
 MIN_WINDOWS: Final = 100
+LIMIT_HU: Final = 30.0
+LIMIT_THICKNESS_MM: Final = 5.0
+SOFT_KERNELS: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"SOFT|STANDARD|STD\+?|STND",  # GE
+        r"[BHIJQ][A-Z]?(0\d|[1-3]\d|4[01])[A-Z]?",  # Siemens: B20f, H31s, I30f, Br36, Bf40d; from 42 on they sharpen
+        r"FC(0?[1-9]|1\d|2\d|4[1-4]|6[2-8])",  # Toshiba and Canon: body 1-19, head 20-29, 41-44, 62-68
+        r"A|B|C|SA|SB|UA|UB|UC",  # Philips
+    )
+)
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
@@ -58,8 +77,17 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
 
 
 def noise_limits(series: Series) -> Limits | None:
-    """Return the limits of the noise (HU) for this kernel and slice thickness; None where none is known."""
-    return None
+    """Return the limits of the noise in HU; None where the kernel is not known to be soft or the thickness is not known."""
+    made, thickness = series.acquisition.ct, series.acquisition.slice_thickness_mm
+    if made is None or not thickness or thickness <= 0 or not is_soft(made.kernel):
+        return None
+    return None, LIMIT_HU * math.sqrt(LIMIT_THICKNESS_MM / min(max(thickness, 0.5), 10.0))
+
+
+def is_soft(kernel: str | None) -> bool:
+    """Return whether a vendor's kernel is known to be one for soft tissue; unknown names are not."""
+    name = (kernel or "").strip().upper().split("\\")[0].split("/")[0].strip()
+    return any(pattern.fullmatch(name) for pattern in SOFT_KERNELS)
 
 
 METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)

@@ -26,6 +26,10 @@ ghosts, less for a background that is partly masked."""
 MIN_STEPS: Final = 0.5
 """A deviation below this many stored steps is quantisation."""
 MIN_AIR: Final = 64
+MIN_BORDER: Final = 0.2
+MIN_BORDER_BRIGHT: Final = 0.5
+BRIGHT: Final = 0.12
+"""Median of the air over median of the foreground."""
 MIN_AIR_SHARE: Final = 0.02
 MAD_TO_SD: Final = 0.6551 / 0.4485
 """Standard deviation over median absolute deviation of a Rayleigh distribution (0.6551 sigma and 0.4485 sigma)."""
@@ -56,7 +60,7 @@ def air_noise(values: Array, air: Mask, slope: float = 1.0) -> Air:
     slope
         Value of one stored step.
     """
-    if air.sum() < max(MIN_AIR, MIN_AIR_SHARE * air.size):
+    if air.size == 0 or air.sum() < max(MIN_AIR, MIN_AIR_SHARE * air.size):
         return Air(reason="no_air")
     sample = values[air]
     median = float(np.median(sample))
@@ -71,8 +75,35 @@ def air_noise(values: Array, air: Mask, slope: float = 1.0) -> Air:
 
 
 def frame_air(regions: Regions) -> Air:
-    """Return the noise of the air of a frame, on the decimated grid (pixels are taken, not averaged: the noise stays)."""
-    return air_noise(regions.values, regions.air, regions.image.frame.header.slope)
+    """Return the noise of the air of a frame, on the decimated grid (pixels are taken, not averaged: the noise stays).
+
+    Dim tissue of a frame that lies inside the body is no air: real air reaches the frame's border over a good part of it, the
+    more so the brighter it is against the foreground.
+    """
+    air, values = outer_air(regions.air), regions.values
+    found = air_noise(values, air, regions.image.frame.header.slope)
+    if found.reason == "no_air" or not regions.body.any():
+        return found
+    bright = found.median > BRIGHT * float(np.median(values[regions.body]))
+    if border_share(air) < (MIN_BORDER_BRIGHT if bright else MIN_BORDER):
+        return Air(reason="no_air")
+    return found
+
+
+def outer_air(air: Mask) -> Mask:
+    """Return the parts of the air that reach the ring next to the frame's border."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(air)
+    reached = np.unique(np.concatenate([labels[1], labels[-2], labels[:, 1], labels[:, -2]]))
+    outer: Mask = np.isin(labels, reached[reached > 0])
+    return outer
+
+
+def border_share(air: Mask) -> float:
+    """Return how much of the ring next to the frame's border is air."""
+    ring = np.concatenate([air[1, 1:-1], air[-2, 1:-1], air[1:-1, 1], air[1:-1, -2]])
+    return float(ring.mean())
 
 
 def median_over_frames(name: str, partials: Sequence[Partial | None], value: str) -> float:

@@ -3,6 +3,9 @@
 Source: Dietrich O, Raya JG, Reeder SB, Reiser MF, Schoenberg SO. Measurement of signal-to-noise ratios in MR images. J Magn
 Reson Imaging 2007; 26:375-385: SNR = 0.6551 * mean of the foreground / standard deviation of the air (Rayleigh noise). The
 deviation is taken from the median absolute deviation, which ghosts in the air move little.
+
+The limit is Rose's: below 3 to 5 times the noise nothing is told apart (Rose A, J Opt Soc Am 1948; 38:196); 3 is taken, since the
+foreground holds dim tissue too. Diffusion images live with less and have none. No training scan without remarks is below 5.8.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ from typing import Any, Final
 import numpy as np
 
 from medqa.codes import Unit, own
-from medqa.measurement import Measurement
+from medqa.measurement import Limits, Measurement
 from medqa.metrics.metric import Metric, Partial
 from medqa.metrics.mr_air import MIN_FOREGROUND, frame_air, median_over_frames
 from medqa.regions import Regions
 from medqa.series import Series
 
 NAME: Final = "mr_snr"
+LIMITS: Final[Limits] = (3.0, None)
 SOURCE: Final = "Dietrich et al., J Magn Reson Imaging 2007;26:375"
 RAYLEIGH: Final = 0.6551
 
@@ -47,6 +51,7 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
         value=median_over_frames(NAME, partials, "snr"),
         unit=Unit.ONE,
         source=SOURCE,
+        limits=None if any(frame.header.b_value for frame in series.frames) else LIMITS,
     )
 
 
