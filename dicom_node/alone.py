@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Protocol
 
+from dicom_node import telemetry
 from dicom_node.catalogue import Catalogue
 from dicom_node.gathered import Gathered
 from dicom_node.process import Judged, accumulators, judge
@@ -100,6 +101,7 @@ def _judge(
     settings: Settings, load: Load, series_uid: str, revision: int, modality: str, judged_at: str, channel: Connection
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    telemetry.configure("alone")
     catalogue = Catalogue.open(settings)
     shelf = load(settings)
     accumulator = accumulators(shelf.scorers, shelf.unusable, settings)[modality]

@@ -17,12 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import structlog
 
-from dicom_node import delivery, listener, renderer, worker
-from dicom_node.alone import Load, Shelf
 from medqa.config import Settings
 from medqa.errors import InvalidSettings, MedqaError
 
@@ -33,9 +31,12 @@ STEADY_S: Final = 60.0
 START_WITHIN_S: Final = 60.0
 DRAIN_WITHIN_S: Final = 20.0
 
+if TYPE_CHECKING:
+    from dicom_node.alone import Load, Shelf
+
 log = structlog.get_logger(__name__)
 Report = Callable[[dict[str, Any]], None]
-Main = Callable[[Settings, Load, threading.Event, Report], None]
+Main = Callable[[Settings, "Load", threading.Event, Report], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +48,37 @@ class Program:
     niceness: int = 0
 
 
+# Each process imports what it runs and nothing else: the listener stays light, and the node's own process lighter still.
+
+
 def _listen(settings: Settings, load: Load, stop: threading.Event, ready: Report) -> None:
+    from dicom_node import listener
+
     listener.run(settings, stop, ready)
 
 
+def _score(settings: Settings, load: Load, stop: threading.Event, ready: Report) -> None:
+    from dicom_node import worker
+
+    worker.run(settings, load, stop, ready)
+
+
+def _render(settings: Settings, load: Load, stop: threading.Event, ready: Report) -> None:
+    from dicom_node import renderer
+
+    renderer.run(settings, load, stop, ready)
+
+
 def _deliver(settings: Settings, load: Load, stop: threading.Event, ready: Report) -> None:
+    from dicom_node import delivery
+
     delivery.run(settings, stop, ready)
 
 
 PROGRAMS: Final = (
     Program(name="listener", main=_listen),
-    Program(name="scorer", main=worker.run, niceness=2),
-    Program(name="renderer", main=renderer.run, niceness=10),
+    Program(name="scorer", main=_score, niceness=2),
+    Program(name="renderer", main=_render, niceness=10),
     Program(name="delivery", main=_deliver, niceness=5),
 )
 """In the order in which they are started and stopped: the listener first, so that nothing new comes in while the rest drains."""

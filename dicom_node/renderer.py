@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from dicom_node import telemetry
 from dicom_node.alone import Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.gathered import Gathered
@@ -111,6 +112,7 @@ class Renderer:
 
 def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[dict[str, Any]], None]) -> None:
     """Be the renderer process until told to stop; arguments as those of the scorer."""
+    telemetry.configure("renderer")
     catalogue = Catalogue.open(settings)
     catalogue.end_leases(OWNER)
     renderer = Renderer(settings, catalogue, load(settings).scorers)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 
+from dicom_node import telemetry
 from dicom_node.alone import Alone, Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.completion import Completion, completion
@@ -305,6 +306,7 @@ def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[
     ready
         Told the names of usable and unusable bundles once they are loaded.
     """
+    telemetry.configure("scorer")
     catalogue = Catalogue.open(settings)
     catalogue.end_leases(OWNER)
     shelf = load(settings)

@@ -28,7 +28,7 @@ def run(
     given = {"port": port, "storage": storage}
     node_settings = settings.node.model_copy(update={name: value for name, value in given.items() if value is not None})
     settings = settings.model_copy(update={"node": node_settings})
-    telemetry.configure()
+    telemetry.configure("node")
     node = Node(settings)
 
     def ask_to_end(*_: object) -> None:
