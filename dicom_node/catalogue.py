@@ -300,9 +300,13 @@ class Catalogue(Jobs):
             ]
 
     def cursor(self, name: str) -> int:
-        """Return how far a named reader of the events has come."""
+        """Return how far a named reader of the events has come; one that is new starts at the present."""
         with self.database.read() as connection:
-            return int(connection.execute(sa.select(cursors.c.last_id).where(cursors.c.name == name)).scalar() or 0)
+            known = connection.execute(sa.select(cursors.c.last_id).where(cursors.c.name == name)).scalar()
+            newest = connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+        if known is None:
+            self.move_cursor(name, newest)
+        return int(newest if known is None else known)
 
     def move_cursor(self, name: str, last_id: int) -> None:
         """Remember how far a named reader of the events has come."""
