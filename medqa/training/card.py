@@ -1,0 +1,209 @@
+"""The model card of a bundle: every figure is computed here, from the bundle as it is shipped, on test subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from medqa.iqa.bundle import open_bundle
+from medqa.iqa.card import BundleCard, read_card
+from medqa.iqa.scorer import BAG_SIZE, MalScorer, spread
+from medqa.simulate import LEFT_OUT, LEVELS, STRENGTHS
+from medqa.training.dataset import load
+from medqa.training.evaluation import CLEARLY_SPOILED, Findings, Item, Judge, clean_against_spoiled, judged
+from medqa.training.scans import BASE_LABEL, Scan
+
+if TYPE_CHECKING:
+    from medqa.iqa.scorer import DenseNetScorer
+
+VERSION: Final = "0.1.0"
+DESCRIPTION: Final = {
+    "mal": "MAL: scores the image quality of one {modality} frame from 0 to 4, without a reference",
+    "densenet": "DenseNet with attention over a bag of frames: scores the image quality of a {modality} series from 0 to 4",
+}
+TITLES: Final = {"mal": "MAL", "densenet": "DenseNet"}
+SHOWN_FROM: Final = 0.5
+"""A network counts as shown to generalise where the interval of its AUC stays above this, on enough test subjects."""
+ENOUGH_SUBJECTS: Final = 20
+AGAINST_BELOW, FOR_FROM = 2.0, 3.0
+ADEQUATE_AGAINST, ADEQUATE_FOR = 0.5, 0.75
+
+STEPS: Final = (
+    (4, "as the scanner made it, nothing known against it"),
+    (3, "the mildest declared strength: seen when looked for; also scans with mild natural faults"),
+    (2, "the second strength: limits the reading"),
+    (1, "the third strength: clearly spoiled"),
+    (0, "the strongest: useless"),
+)
+
+
+def model_card(folder: Path, scans: Sequence[Scan], cache: Path) -> str:
+    """Return the card of the bundle in `folder`, Markdown; `scans` are all of its modality, `cache` their images."""
+    bundle = read_card(folder)
+    opened = open_bundle(bundle)
+    judge = bundle_judge(opened)
+    samples = load(cache, [scan for scan in scans if scan.role == "test"], bundle.kind)
+    seen = clean_against_spoiled(judged(judge, samples))
+    unseen = clean_against_spoiled(judged(judge, samples, left_out=True))
+    told = judged(judge, load(cache, [scan for scan in scans if scan.told], bundle.kind, as_was=True))
+    parts = [
+        f"# {bundle.name}",
+        _opening(bundle),
+        _verdict(bundle.modality, seen, unseen),
+        "## Test subjects",
+        _results(bundle.modality, seen, unseen),
+        "## What the score means",
+        _meaning(bundle.modality),
+        "## Degradations",
+        _strengths(bundle.modality),
+        "## Scans with natural faults",
+        _naturally_spoiled(told, {scan.key: scan for scan in scans}, opened),
+        "## Trained on",
+        _collections(scans, cache),
+        "## Limits",
+        _limits(bundle.kind, bundle.modality),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(bundle: BundleCard) -> str:
+    return (
+        f"{DESCRIPTION[bundle.kind].format(modality=bundle.modality)}. Version {bundle.version}. Written by "
+        f"`python -m medqa.training card --kind {bundle.kind} --modality {bundle.modality}`; no figure below was typed by hand."
+    )
+
+
+def bundle_judge(opened: MalScorer | DenseNetScorer) -> Judge:
+    """Return the bundle's own way from inputs to logit and score, on ONNX Runtime."""
+
+    def judge(arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.float16]]]) -> tuple[float, float]:
+        if isinstance(opened, MalScorer):
+            scores = [float(opened.frame_scores(array[None].astype(np.float32))[0]) for array in arrays]
+            score = float(np.quantile(scores, opened.card.series_quantile))
+            return score, score
+        chosen = [arrays[index] for index in spread(range(len(arrays)), BAG_SIZE)]
+        return opened.judge(np.concatenate([opened.features(array[None].astype(np.float32)) for array in chosen]))
+
+    return judge
+
+
+def shown(findings: Findings) -> bool:
+    """Return whether the AUC shows more than chance on enough subjects."""
+    interval = findings.auc.interval
+    return interval is not None and interval[0] > SHOWN_FROM and findings.auc.groups >= ENOUGH_SUBJECTS
+
+
+def _verdict(modality: str, seen: Findings, unseen: Findings) -> str:
+    if not shown(seen):
+        return (
+            f"**Not shown to generalise**: {seen.auc.groups} test subjects, most of them small crops, are too few for {modality}. "
+            "Take the score as a hint."
+        )
+    text = "Tells clean from clearly spoiled scans of subjects it never saw"
+    if shown(unseen):
+        return f"{text}, also under a kind of degradation it never saw. Both are simulated; natural faults are listed below."
+    return f"{text}, for the kinds of degradation it was trained on. **Not shown to generalise** to a kind it never saw."
+
+
+def _results(modality: str, seen: Findings, unseen: Findings) -> str:
+    lines = ["| clean against | AUC | 95 % interval, by subject | subjects | items |", "|---|---|---|---|---|"]
+    trained = ", ".join(kind for kind in STRENGTHS[modality] if kind != LEFT_OUT[modality])
+    for name, findings in ((trained, seen), (f"{LEFT_OUT[modality]} (left out of training)", unseen)):
+        auc = findings.auc
+        interval = "none" if auc.interval is None else f"{auc.interval[0]:.3f} to {auc.interval[1]:.3f}"
+        lines.append(f"| {name} | {auc.value:.3f} | {interval} | {auc.groups} | {auc.items} |")
+    lines.append("")
+    lines.append(
+        f"An item is one series: as it was (nothing known against it), or under one degradation at one of its two strongest levels "
+        f"(label {CLEARLY_SPOILED:.0f} or 0). The interval is a percentile bootstrap over subjects."
+    )
+    return "\n".join(lines)
+
+
+def _meaning(modality: str) -> str:
+    lines = [f"- {score}: {text}" for score, text in STEPS]
+    if modality == "CT":
+        lines.append("\nThe steps are those of the LDCT-IQAC scale, but no radiologist's scores were used.")
+    return "\n".join(lines)
+
+
+def _strengths(modality: str) -> str:
+    lines = ["| kind | what the strength is | score 3 | 2 | 1 | 0 |", "|---|---|---|---|---|---|"]
+    for kind, strength in STRENGTHS[modality].items():
+        unit = "" if strength.unit in ("1", "views") else f" {strength.unit}"
+        values = " | ".join(f"{value:g}{unit}" for value in strength.values)
+        mark = " (left out of training)" if kind == LEFT_OUT[modality] else ""
+        lines.append(f"| {kind}{mark} | {strength.quantity} | {values} |")
+    lines.append("")
+    lines.append(
+        f"A scan that is mildly spoiled by nature starts at {BASE_LABEL['mild']:.0f} and its degradations scale down with it; a "
+        f"severely spoiled one is shown as it is, at {BASE_LABEL['severe']:.0f}. There are {LEVELS} levels of each kind."
+    )
+    return "\n".join(lines)
+
+
+def _naturally_spoiled(items: Sequence[Item], scans: dict[str, Scan], opened: MalScorer | DenseNetScorer) -> str:
+    if not items:
+        return "None in the data."
+    opening = (
+        "What the network says of every scan whose manifest says `mild` or `severe` (a lay look at one slice). `against` means a "
+        f"score under {AGAINST_BELOW:.0f} (MAL) or a probability under {ADEQUATE_AGAINST} (DenseNet); `for` means from "
+        f"{FOR_FROM:.0f}, or from {ADEQUATE_FOR}. Scans in the role `train` were learnt from."
+    )
+    lines = [
+        opening,
+        "",
+        "| scan | spoiled | role | score | adequate | says |",
+        "|---|---|---|---|---|---|",
+    ]
+    for item in sorted(items, key=lambda item: (scans[item.scan].spoiled, scans[item.scan].role, item.scan)):
+        scan = scans[item.scan]
+        adequate = opened.card.calibration.probability(item.logit)
+        says = vote(opened.kind, item.score, adequate)
+        lines.append(f"| `{item.scan}` | {scan.spoiled} | {scan.role} | {item.score:.2f} | {adequate:.2f} | {says} |")
+    return "\n".join(lines)
+
+
+def vote(kind: str, score: float, adequate: float) -> str:
+    """Return how a network counts as a witness with the default policy."""
+    value, low, high = (score, AGAINST_BELOW, FOR_FROM) if kind == "mal" else (adequate, ADEQUATE_AGAINST, ADEQUATE_FOR)
+    return "against" if value < low else "for" if value >= high else "silent"
+
+
+def _collections(scans: Iterable[Scan], cache: Path) -> str:
+    groups: dict[tuple[str, str], set[str]] = {}
+    for scan in scans:
+        if scan.role in ("train", "validation") and (cache / f"{scan.key}.npz").exists():
+            groups.setdefault((scan.collection, scan.licence), set()).add(scan.subject)
+    subjects = set().union(*groups.values())
+    opening = (
+        f"{len(subjects)} subjects (about a fifth of the real ones kept for validation and calibration), `split = train` and "
+        "`weights_ok = yes` only."
+    )
+    lines = [
+        opening,
+        "",
+        "| source | licence as stated | subjects |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {source} | {licence.replace('|', '/')} | {len(who)} |" for (source, licence), who in sorted(groups.items())]
+    return "\n".join(lines)
+
+
+def _limits(kind: str, modality: str) -> str:
+    lines = [
+        "- No radiologist's judgement went in: labels are declared strengths of faults simulated on scans that look clean.",
+        "- `adequate` is a logistic curve fitted on validation subjects and is **not certified**.",
+        "- Low contrast, wrong protocol, missing anatomy, contrast timing and pathology are not judged.",
+        "- A smooth image scores high: denoising and deep-learning reconstruction can please it without showing more.",
+    ]
+    if kind == "mal":
+        lines.append("- The spread of its opinions is no error bar.")
+    else:
+        lines.append("- It sees frames at 256 × 256 pixels: finer faults are MAL's to find.")
+    if modality == "PT":
+        lines.append("- Most training and test subjects are crops of 30 to 60 voxels around one tumour; whole bodies are very few.")
+    return "\n".join(lines)
