@@ -25,6 +25,9 @@ CT_BODY_HU: Final = -500.0
 """Between lung (-850) and fat (-100), above clothes, blankets and most of the table's foam."""
 MIN_BODY_SHARE: Final = 0.002
 """A body smaller than this share of the frame is no body."""
+OPENINGS: Final = {"CT": 2, "MR": 1, "PT": 0}
+"""How many elements of the decimated grid are taken off and put back: cuts off what hangs by a thread."""
+MIN_SIDE_TO_OPEN: Final = 16
 
 
 @dataclass(frozen=True)
@@ -97,32 +100,30 @@ def body_mask(array: Array, modality: str) -> Mask:
     """
     from scipy import ndimage
 
-    values = np.nan_to_num(array, nan=-np.inf if modality == "CT" else 0.0, posinf=0.0, neginf=-np.inf if modality == "CT" else 0.0)
-    threshold = CT_BODY_HU if modality == "CT" else foreground_threshold(values, modality)
-    if not np.isfinite(threshold):
-        return np.zeros(array.shape, dtype=bool)
-    mask: Mask = values > threshold
     if modality == "CT":
-        # Opening cuts the table and cables off the body; a frame too small for it keeps what it has.
-        opened = ndimage.binary_opening(mask, iterations=2) if min(mask.shape) > 2 * CT_OPENING_MARGIN else mask
+        mask: Mask = np.nan_to_num(array, nan=-2000.0) > CT_BODY_HU
+    else:
+        values = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+        if modality == "MR":
+            # Noise must not be taken for tissue where it is nearly as bright.
+            values = ndimage.uniform_filter(np.abs(values), 3)
+        threshold = foreground_threshold(values, modality)
+        mask = values > threshold
+    opening = OPENINGS[modality]
+    if opening and min(mask.shape) > MIN_SIDE_TO_OPEN:
+        # Opening cuts the table and cables off the body.
+        opened = ndimage.binary_opening(mask, iterations=opening)
         mask = opened if opened.any() else mask
-    elif min(mask.shape) > 2 * CT_OPENING_MARGIN:
-        mask = ndimage.binary_opening(mask) if modality == "MR" else mask
-    mask = _large_components(mask, keep_share=0.1)
-    mask = ndimage.binary_fill_holes(mask)
-    if mask.mean() < MIN_BODY_SHARE:
-        return np.zeros(array.shape, dtype=bool)
-    return mask
-
-
-CT_OPENING_MARGIN: Final = 8
+    mask = ndimage.binary_fill_holes(_large_components(mask, keep_share=0.1))
+    return mask if mask.mean() >= MIN_BODY_SHARE else np.zeros(array.shape, dtype=bool)
 
 
 def foreground_threshold(values: Array, modality: str) -> float:
     """Return the value that parts foreground from background; infinite where there is nothing to part.
 
-    MR: Otsu's threshold of the square root of the values (the root evens out bright fat and coil profiles), halved in value so
-    that dim tissue stays in. PET: 4 % of the 99.5th percentile (about SUV 0.3 where the liver has 2 and the maximum is 8).
+    MR: half of Otsu's threshold, so that dim tissue stays in, but above the mean of the background where noise is bright; found on
+    the square root of the values, which evens out bright fat and coil profiles. PET: 4 % of the 99.5th percentile (about SUV 0.3
+    where the liver has 2 and the maximum is 8).
     """
     positive = values[values > 0]
     if positive.size < 16:
@@ -130,8 +131,12 @@ def foreground_threshold(values: Array, modality: str) -> float:
     top = float(np.percentile(positive, 99.5))
     if modality == "PT":
         return 0.04 * top
-    roots = np.sqrt(np.minimum(np.maximum(values, 0.0), top))
-    return 0.5 * otsu(roots.ravel()) ** 2
+    roots = np.sqrt(np.minimum(np.maximum(values, 0.0), top)).ravel()
+    cut = otsu(roots)
+    if not np.isfinite(cut):
+        return cut
+    background = float(roots[roots <= cut].mean()) ** 2
+    return min(cut**2, max(0.5 * cut**2, 1.3 * background))
 
 
 def otsu(values: NDArray[Any], bins: int = 128) -> float:

@@ -33,6 +33,7 @@ BRIGHT: Final = 0.12
 MIN_AIR_SHARE: Final = 0.02
 MAD_TO_SD: Final = 0.6551 / 0.4485
 """Standard deviation over median absolute deviation of a Rayleigh distribution (0.6551 sigma and 0.4485 sigma)."""
+MIN_LEVEL: Final = 0.1
 MIN_FOREGROUND: Final = 0.03
 """Frames with a smaller share of foreground are ends of the stack."""
 
@@ -80,6 +81,8 @@ def frame_air(regions: Regions) -> Air:
     Dim tissue of a frame that lies inside the body is no air: real air reaches the frame's border over a good part of it, the
     more so the brighter it is against the foreground.
     """
+    if regions.air.sum() < MIN_AIR:
+        return Air(reason="no_air")
     air, values = outer_air(regions.air), regions.values
     found = air_noise(values, air, regions.image.frame.header.slope)
     if found.reason == "no_air" or not regions.body.any():
@@ -106,8 +109,19 @@ def border_share(air: Mask) -> float:
     return float(ring.mean())
 
 
+def foreground_level(regions: Regions) -> float:
+    """Return the mean of the foreground without its rim."""
+    from scipy import ndimage
+
+    inside = ndimage.binary_erosion(regions.body)
+    return float(np.nanmean(regions.values[inside if inside.any() else regions.body], dtype=np.float64))
+
+
 def median_over_frames(name: str, partials: Sequence[Partial | None], value: str) -> float:
     """Return the median of a value over the frames that have it.
+
+    A partial has the value or a `reason`, and `level`, the mean of its foreground: frames with less than a tenth of the brightest
+    one's level are ends of the stack, whose noise was taken for an object.
 
     Raises
     ------
@@ -117,6 +131,8 @@ def median_over_frames(name: str, partials: Sequence[Partial | None], value: str
     found = [partial for partial in partials if partial is not None]
     if not found:
         raise NotApplicable(what=name, reason="no_body")
+    brightest = max(float(partial["level"]) for partial in found)
+    found = [partial for partial in found if float(partial["level"]) >= MIN_LEVEL * brightest]
     values = [float(partial[value]) for partial in found if "reason" not in partial]
     if 2 * len(values) <= len(found):
         reasons = [str(partial["reason"]) for partial in found if "reason" in partial]

@@ -15,7 +15,7 @@ import numpy as np
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial
-from medqa.metrics.mr_air import MIN_FOREGROUND, frame_air, median_over_frames
+from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
 from medqa.regions import Regions
 from medqa.series import Series
 
@@ -27,12 +27,12 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the ratio, or the reason why there is none; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    air = frame_air(regions)
+    air, level = frame_air(regions), foreground_level(regions)
     if air.reason is not None:
-        return {"reason": air.reason}
+        return {"level": level, "reason": air.reason}
     # The square keeps the order of values that are not negative: the median of squares is the square of the median.
     foreground = float(np.median(np.abs(regions.values[regions.body])))
-    return {"fber": (foreground / air.median) ** 2}
+    return {"level": level, "fber": (foreground / air.median) ** 2}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -19,7 +19,7 @@ from medqa.codes import Unit, own
 from medqa.errors import NotApplicable
 from medqa.measurement import Limits, Measurement
 from medqa.metrics.metric import Metric, Partial
-from medqa.metrics.mr_air import MIN_AIR, MIN_FOREGROUND, frame_air, median_over_frames
+from medqa.metrics.mr_air import MIN_AIR, MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
 from medqa.regions import Regions
 from medqa.series import Series
 
@@ -34,17 +34,18 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     axis = regions.image.frame.header.phase_encoding_axis
     if axis not in AXES or regions.body_share < MIN_FOREGROUND:
         return None
+    level = foreground_level(regions)
     if frame_air(regions).masked:
-        return {"reason": "background_masked"}
+        return {"level": level, "reason": "background_masked"}
     body, air = regions.body, regions.air
     # COL: phase encoding runs along a column, so ghosts lie above and below the body, in the columns that it spans.
     columns, rows = body.any(axis=0, keepdims=True), body.any(axis=1, keepdims=True)
     above_and_below, beside = air & columns & ~rows, air & rows & ~columns
     along, across = (above_and_below, beside) if axis == "COL" else (beside, above_and_below)
     if along.sum() < MIN_AIR or across.sum() < MIN_AIR:
-        return {"reason": "no_air"}
-    ghost, floor, signal = (float(regions.values[mask].mean(dtype=np.float64)) for mask in (along, across, body))
-    return {"percent": 100.0 * (ghost - floor) / signal}
+        return {"level": level, "reason": "no_air"}
+    ghost, floor = (float(regions.values[mask].mean(dtype=np.float64)) for mask in (along, across))
+    return {"level": level, "percent": 100.0 * (ghost - floor) / level}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from medqa.codes import Unit, own
 from medqa.measurement import Limits, Measurement
 from medqa.metrics.metric import Metric, Partial
-from medqa.metrics.mr_air import MIN_FOREGROUND, frame_air, median_over_frames
+from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
 from medqa.regions import Regions
 from medqa.series import Series
 
@@ -32,10 +30,10 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the ratio, or the reason why there is none; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    air = frame_air(regions)
+    air, level = frame_air(regions), foreground_level(regions)
     if air.reason is not None:
-        return {"reason": air.reason}
-    return {"snr": RAYLEIGH * float(regions.values[regions.body].mean(dtype=np.float64)) / air.deviation}
+        return {"level": level, "reason": air.reason}
+    return {"level": level, "snr": RAYLEIGH * level / air.deviation}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

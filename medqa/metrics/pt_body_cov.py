@@ -1,6 +1,6 @@
 """PET body noise: the coefficient of variation in small windows, where the body is most uniform.
 
-The mode over windows of about 20 mm inside the body, as for CT global noise (Christianson et al., AJR 2015; 205:W93): windows
+The mode over windows of about 30 mm inside the body, as for CT global noise (Christianson et al., AJR 2015; 205:W93): windows
 across organ borders lie in the tail. Needs no liver and no SUV, so that crops and brains have a value too. It has no limit:
 windows this small and the reconstruction's filter set the value as much as the counts do.
 """
@@ -23,7 +23,7 @@ from medqa.series import Series
 
 NAME: Final = "pt_body_cov"
 SOURCE: Final = "mode of local variation, after Christianson et al., AJR 2015;205:W93"
-WINDOW_MM: Final = 20.0
+WINDOW_MM: Final = 30.0
 BINS: Final = LogBins(low=0.2, high=300.0, width=0.05)
 """Percent."""
 MIN_WINDOWS: Final = 60

@@ -72,6 +72,8 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     middle = float(np.median(x[body]))
     candidate = body & (x < middle) & (smooth > SUV_RANGE[0]) & (smooth < SUV_RANGE[1])
     candidate &= smooth > ABOVE_BODY * float(np.median(smooth[body]))
+    # What noise punches into the liver is filled; nothing but liver surrounds it.
+    candidate = ndimage.binary_fill_holes(candidate)
     depth = ndimage.distance_transform_edt(np.pad(candidate, 1), sampling=spacing)[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
     if depth[row, column] < MIN_RADIUS_MM:

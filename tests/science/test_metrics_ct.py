@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from medqa.acquisition import Acquisition, CTAcquisition
 from medqa.errors import NotApplicable
-from medqa.metrics import ct_noise
+from medqa.metrics import METRICS, ct_air, ct_noise, frame_partials
 from medqa.metrics.windows import window_statistics
 from medqa.regions import Regions
 from tests.science.factories import ct_body, make_image, make_series
@@ -69,3 +70,101 @@ def test_windows_with_missing_values_are_left_out() -> None:
 
 def test_tiny_frames_say_nothing() -> None:
     assert ct_noise.per_frame(Regions(make_image(np.zeros((1, 1))))) is None
+
+
+@pytest.mark.parametrize(
+    ("kernel", "soft"),
+    [
+        *[
+            (name, True)
+            for name in ("STANDARD", "SOFT", "B20f", "B31s", "B41s", "I30f", "Br36f\\3", "Bf40d", "FC17", "FC08", "FC68", "B", "UB")
+        ],
+        *[
+            (name, False)
+            for name in ("BONE", "LUNG", "B45f", "B60f", "B70s", "Br59", "Bl57", "FC30", "FC51", "FC86", "D", "YA", "Ram-Lak")
+        ],
+        (None, False),
+        ("", False),
+    ],
+)
+def test_soft_kernels_are_known_by_name(kernel, soft: bool) -> None:
+    assert ct_noise.is_soft(kernel) is soft
+
+
+@pytest.mark.parametrize(
+    ("kernel", "thickness", "limit"),
+    [
+        ("B30f", 5.0, 30.0),
+        ("STANDARD", 1.25, 60.0),
+        ("SOFT", 40.0, 30.0 / 2**0.5),
+        ("B60f", 5.0, None),
+        ("B30f", None, None),
+        ("B30f", 0.0, None),
+    ],
+)
+def test_the_limit_follows_kernel_and_thickness(kernel, thickness, limit) -> None:
+    made = Acquisition(modality="CT", slice_thickness_mm=thickness, ct=CTAcquisition(kernel=kernel))
+    limits = ct_noise.noise_limits(make_series([np.zeros((64, 64))], acquisition=made))
+    assert limits == (None if limit is None else (None, pytest.approx(limit)))
+
+
+def test_noise_over_the_limit_is_out_of_order() -> None:
+    noisy = [ct_body(np.random.default_rng(1), 80.0)]
+    assert measure(ct_noise.METRIC, noisy).within_limits is False
+    assert measure(ct_noise.METRIC, [ct_body(np.random.default_rng(1), 20.0)]).within_limits is True
+
+
+@pytest.mark.parametrize("offset", [0.0, 40.0, -60.0, 200.0, 1000.0, 1024.0])
+def test_air_is_where_it_was_put(offset: float) -> None:
+    measured = measure(ct_air.METRIC, [ct_body(np.random.default_rng(2)) + offset])
+    assert measured.value == pytest.approx(-1000 + offset, abs=2)
+    assert measured.within_limits is (-1050 <= -1000 + offset <= -850)
+
+
+def test_a_table_and_values_outside_the_circle_do_not_count_as_air() -> None:
+    image = ct_body(np.random.default_rng(2))
+    image[215:225, 30:220] = 100.0
+    y, x = np.mgrid[:256, :256] - 127.5
+    image[np.hypot(x, y) > 127] = np.nan
+    assert measure(ct_air.METRIC, [image]).value == pytest.approx(-1000, abs=3)
+
+
+def test_a_frame_inside_the_body_has_no_air() -> None:
+    rng = np.random.default_rng(3)
+    soft = rng.normal(40, 15, (256, 256))
+    fat_and_bone = np.where(rng.random((256, 256)) < 0.4, -100, np.where(rng.random((256, 256)) < 0.1, 900, soft))
+    for image in (soft, fat_and_bone):
+        with pytest.raises(NotApplicable) as caught:
+            measure(ct_air.METRIC, [image])
+        assert caught.value.values["reason"] == "no_air"
+
+
+def test_the_body_is_found_without_its_table() -> None:
+    image = ct_body(np.random.default_rng(2))
+    plain = Regions(make_image(image)).body
+    image[215:219, 10:246] = 300.0
+    assert np.array_equal(Regions(make_image(image)).body, plain)
+    expected = np.pi * 0.42 * 0.3
+    assert plain.mean() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 700), (64, 65), (513, 511)])
+@pytest.mark.parametrize("modality", sorted(METRICS))
+@pytest.mark.parametrize("fill", [0.0, -1000.0, np.nan, "noise"])
+def test_no_frame_is_too_odd_for_the_metrics(shape, modality, fill) -> None:
+    array = np.random.default_rng(0).normal(50, 300, shape) if fill == "noise" else np.full(shape, fill)
+    header = {"phase_encoding_axis": "ROW", "suv_factor": 1e-3}
+    series = make_series([array], modality=modality, **header)
+    partials = frame_partials(series.frames[0].read())
+    for metric in METRICS[modality]:
+        try:
+            measured = metric.combine(series, [partials.get(metric.name)])
+        except NotApplicable:
+            continue
+        assert np.isfinite(measured.value)
+
+
+def test_masks_come_back_to_the_frame_s_own_grid() -> None:
+    for shape in [(512, 512), (511, 300), (64, 64), (1, 1000)]:
+        regions = Regions(make_image(np.zeros(shape)))
+        assert regions.full(regions.body).shape == shape
