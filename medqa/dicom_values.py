@@ -66,14 +66,20 @@ EQUIPMENT: Final = (
 )
 """What is told of the scanner in Contributing Equipment (PS3.3 C.12.1)."""
 
+_FIRST_YEAR: Final = 1800
+"""`00010101` and its like stand for no date at all."""
 _OWN_UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID")
 _LONGEST: Final = {"LO": 64, "SH": 16, "CS": 16, "PN": 64}
+_OLD_FORMS: Final = {
+    "DA": (re.compile(r"(\d{4})\.(\d\d)\.(\d\d)"), r"\1\2\3"),
+    "TM": (re.compile(r"(\d\d):(\d\d):(\d\d(?:\.\d{1,6})?)"), r"\1\2\3"),
+}
+"""ACR-NEMA wrote dates and times with separators; a reader must still take them (PS3.5 6.2), a writer must not."""
 _PATTERNS: Final = {
     "CS": re.compile(r"[A-Z0-9 _]*"),
     "AS": re.compile(r"\d{3}[DWMY]"),
     "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?"),
-    # A UID with a component like `03` is wrong, yet archives file by it: an object of ours must land in the same study.
-    "UI": re.compile(r"\d+(\.\d+)*"),
+    "UI": re.compile(r"(0\.[1-9]|1\.[0-3]|2\.(0|[1-9]\d*))(\.(0|[1-9]\d*))*"),
     "TimezoneOffsetFromUTC": re.compile(r"[+-](0\d|1[0-4])[0-5]\d"),
 }
 
@@ -117,6 +123,9 @@ def copied(header: Dataset, table: Iterable[Copied]) -> tuple[Dataset, tuple[str
     out, invalid = Dataset(), []
     for row in table:
         text = _text(header, row.keyword)
+        if text and row.vr in _OLD_FORMS:
+            form, modern = _OLD_FORMS[row.vr]
+            text = form.sub(modern, text)
         if text is None or (text and not is_valid(text, row)):
             invalid.append(row.keyword)
             text = ""
@@ -135,12 +144,12 @@ def replaced_values(header: Dataset) -> tuple[str, ...]:
 
 
 def kept_uid(uid: str) -> str:
-    """Return a UID of somebody else's as it is; where no archive could file by it, one of ours in its place, always the same."""
+    """Return a UID of somebody else's as it is; where it is none, one of ours in its place, always the same."""
     return uid if is_uid(uid) else own_uid("replaced", uid)
 
 
 def is_uid(text: str) -> bool:
-    """Whether an archive can file by this UID."""
+    """Whether this is a UID: a root that ISO 9834 knows, no component with a leading zero (PS3.5 9.1)."""
     return len(text) <= 64 and _PATTERNS["UI"].fullmatch(text) is not None
 
 
@@ -182,10 +191,9 @@ def _is_date(text: str) -> bool:
     if re.fullmatch(r"\d{8}", text) is None:
         return False
     try:
-        datetime.date(int(text[:4]), int(text[4:6]), int(text[6:]))
+        return datetime.date(int(text[:4]), int(text[4:6]), int(text[6:])).year >= _FIRST_YEAR
     except ValueError:
         return False
-    return True
 
 
 def _is_decimal(text: str) -> bool:

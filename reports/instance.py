@@ -114,12 +114,16 @@ def series_number(series: Series, kind: Kind) -> int:
 
 
 def clock(dataset: Dataset, now: datetime.datetime) -> tuple[str, str]:
-    """Return `now` as DA and TM in the time zone that the dataset declares, else in its own."""
+    """Return `now` as DA and TM in the time zone that the dataset declares, else in this machine's, as archives expect."""
     offset = dataset.get("TimezoneOffsetFromUTC")
-    if offset and now.tzinfo is not None:
-        minutes = int(offset[1:3]) * 60 + int(offset[3:5])
-        now = now.astimezone(datetime.timezone(datetime.timedelta(minutes=-minutes if offset[0] == "-" else minutes)))
+    if now.tzinfo is not None:
+        now = now.astimezone(_zone(offset) if offset else None)
     return now.strftime("%Y%m%d"), now.strftime("%H%M%S.%f")
+
+
+def _zone(offset: str) -> datetime.timezone:
+    minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+    return datetime.timezone(datetime.timedelta(minutes=-minutes if offset[0] == "-" else minutes))
 
 
 def code_item(code: Code) -> Dataset:
