@@ -17,7 +17,7 @@ from PIL import Image
 from medqa.assessment import Assessment, HeatMap
 from medqa.codes import Code, Unit
 from medqa.config import ReportSettings
-from medqa.errors import RenderingFailed
+from medqa.errors import MedqaError, RenderingFailed
 from medqa.series import Series
 from medqa.volume import Array
 from reports import wording
@@ -63,7 +63,29 @@ def suv_factor(series: Series, index: int) -> float | None:
     return own if own is not None else None if made is None else made.suv_factor
 
 
-def shown(array: Array, unit: Code, modality: str, factor: float | None) -> tuple[Array, Window]:
+def common_top(series: Series) -> float | None:
+    """Return the upper end of the window of a PET series without SUV, so that its slices compare; None for any other series.
+
+    It is the highest 99.5th percentile of five frames evenly spaced.
+    """
+    if series.modality != "PT" or series.unit != Unit.BQ_PER_ML or suv_factor(series, 0) is not None:
+        return None
+    tops = []
+    for index in sorted({round(place) for place in np.linspace(0, len(series.frames) - 1, 5)}):
+        try:
+            array = series.frames[index].decode()
+        except MedqaError:  # told by the findings
+            continue
+        tops.append(_percentile(array[np.isfinite(array)], 99.5))
+    return max(tops, default=None)
+
+
+def frame_shown(series: Series, index: int, array: Array, top: float | None) -> tuple[Array, Window]:
+    """Return the values of a frame to show and their window; `top` as `common_top` returns it."""
+    return shown(array, series.frames[index].unit, series.modality, suv_factor(series, index), top)
+
+
+def shown(array: Array, unit: Code, modality: str, factor: float | None = None, top: float | None = None) -> tuple[Array, Window]:
     """Return the values to show and the window for them.
 
     CT: W 350 L 40, or W 1500 L -600 where lungs dominate. MR: 1st to 99.5th percentile. PET: SUV 0-7 (wider where all of the
@@ -78,7 +100,7 @@ def shown(array: Array, unit: Code, modality: str, factor: float | None) -> tupl
     if modality == "PT":
         if unit == Unit.BQ_PER_ML and factor is not None:
             array, finite, unit = array * np.float32(factor), finite * np.float32(factor), Unit.SUVBW
-        top = _rounded(_percentile(finite, 99.5))
+        top = _rounded(_percentile(finite, 99.5) if top is None else top)
         if unit == Unit.SUVBW:
             warm = finite[finite > 0.3]
             hot = warm.size > 0 and float(np.median(warm)) > _SUV[1] / 2

@@ -26,6 +26,8 @@ class Page:
     lang: str
     settings: ReportSettings
     theme: Theme
+    top: float | None = None
+    """Upper end of the window of a PET series without SUV (`reports.figures.common_top`)."""
 
     def word(self, identifier: str, **values: object) -> str:
         """Return an entry of the catalogue in the report's language."""
@@ -66,8 +68,8 @@ def pseudonym(series: Series) -> str:
 
 
 def date_text(text: str) -> str:
-    """Write a DICOM date (DA), time (TM) or both (DT) as people read it, to the second; anything else as it stands."""
-    digits = text.partition(".")[0]
+    """Write a DICOM date (DA), time (TM), both (DT) or an ISO time as people read it, to the second; others as they stand."""
+    digits = text.partition(".")[0].replace("-", "").replace(":", "").replace("T", "")
     if not digits.isdigit() or len(digits) not in (6, 8, 14):
         return text
     date, time = ("", digits) if len(digits) == 6 else (digits[:8], digits[8:])

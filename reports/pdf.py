@@ -13,6 +13,7 @@ from medqa.assessment import Assessment, HeatMap
 from medqa.config import ReportSettings
 from medqa.series import Series
 from reports import parameters, pictures, sections, wording
+from reports.figures import common_top
 from reports.fonts import Fonts
 from reports.page import Page
 from reports.theme import FOOT, HEAD, MARGIN, PAGE, RULE, SOFT, TOP, WIDTH, Theme
@@ -64,7 +65,15 @@ def pdf(
     settings = settings or ReportSettings()
     lang = lang if lang in wording.LANGUAGES else wording.FALLBACK
     theme = Theme(Fonts(settings.font))
-    page = Page(assessment=assessment, series=series, heat_maps=heat_maps, lang=lang, settings=settings, theme=theme)
+    page = Page(
+        assessment=assessment,
+        series=series,
+        heat_maps=heat_maps,
+        lang=lang,
+        settings=settings,
+        theme=theme,
+        top=common_top(series) if series.frames else None,
+    )
     story = [flowable for block in _BLOCKS for flowable in block(page)]
     target = io.BytesIO()
     document = BaseDocTemplate(
@@ -83,9 +92,9 @@ def pdf(
     )
     frame = Frame(
         MARGIN,
-        FOOT + 8,
+        FOOT + 10,
         WIDTH,
-        PAGE[1] - FOOT - 8 - TOP - HEAD,
+        PAGE[1] - FOOT - 10 - TOP - HEAD,
         leftPadding=0,
         rightPadding=0,
         topPadding=0,

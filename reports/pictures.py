@@ -81,7 +81,8 @@ def images(page: Page) -> list[Any]:
     count = len(page.series.frames)
     if count == 0:
         return []
-    chosen = sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SLICES + 2))[1:-1]}) or [0]
+    inner = {round(place) for place in np.linspace(0, count - 1, _SLICES + 2)[1:-1]}
+    chosen = sorted(inner) if count > _SLICES else list(range(count))
     share = WIDTH / max(2, len(chosen))
     tiles = [_tile(page, frame, share - 2 * mm) for frame in chosen]
     row = _grid([[tile[0] for tile in tiles], [tile[1] for tile in tiles]], [share] * len(tiles))
@@ -108,7 +109,7 @@ def _across(page: Page) -> list[Any]:
     for plane in made:
         if not np.isfinite(plane.array).any():
             continue
-        array, window = figures.shown(plane.array, plane.unit, page.series.modality, None)
+        array, window = figures.shown(plane.array, plane.unit, page.series.modality)
         name = page.word("figure.mip" if projected else "figure.reformat", plane=page.word(f"figure.{plane.name}"))
         titles.append(page.theme.paragraph(f"{name}, {window.label(page.lang)}", 7.5))
         cells.append(_flow(figures.grey(array, window), plane.spacing_mm, WIDTH / 2 - 4 * mm, _PLANE_HIGH, 480))
@@ -130,8 +131,7 @@ def along(page: Page) -> list[Any]:
 def _view(page: Page, frame: int) -> tuple[FrameImage, Any, Window]:
     source = page.series.frames[frame]
     image = source.read()
-    array, window = figures.shown(image.array, source.unit, page.series.modality, figures.suv_factor(page.series, frame))
-    return image, array, window
+    return image, *figures.frame_shown(page.series, frame, image.array, page.top)
 
 
 def _flow(pixels: Grey, spacing_mm: tuple[float, float], wide: float, high: float, most: int) -> Table:

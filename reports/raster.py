@@ -91,7 +91,9 @@ def heat_map_page(
     if not pen.can_draw(wording.sentence(assessment, lang) + wording.text("figure.heat_map_note", lang)):
         lang = wording.FALLBACK
     chosen = figures.worst_first(heat_maps, assessment, _MOST_ROWS)
-    parts = [_head(pen, assessment, lang), *(_row(pen, assessment, series, found, lang) for found in chosen), _foot(pen, lang)]
+    bright = figures.common_top(series) if chosen else None
+    rows = [_row(pen, assessment, series, found, bright, lang) for found in chosen]
+    parts = [_head(pen, assessment, lang), *rows, _foot(pen, lang)]
     page = Image.new("RGB", (_WIDTH, sum(part.height for part in parts)), _GROUND)
     top = 0
     for part in parts:
@@ -115,7 +117,7 @@ def _head(pen: _Pen, assessment: Assessment, lang: str) -> Image.Image:
     return image
 
 
-def _row(pen: _Pen, assessment: Assessment, series: Series, found: HeatMap, lang: str) -> Image.Image:
+def _row(pen: _Pen, assessment: Assessment, series: Series, found: HeatMap, top: float | None, lang: str) -> Image.Image:
     """Draw a frame, the frame under its heat map, the heat map, and the colour bar."""
     frame = series.frames[found.frame]
     words = figures.caption(assessment, found.frame, lang)
@@ -125,7 +127,7 @@ def _row(pen: _Pen, assessment: Assessment, series: Series, found: HeatMap, lang
         strip = Image.new("RGB", (_WIDTH, 48), _GROUND)
         pen.draw(strip, (_MARGIN, 10), f"{words}: {wording.text('figure.undecodable', lang)} ({error.code})", 18)
         return strip
-    array, window = figures.shown(image.array, frame.unit, series.modality, figures.suv_factor(series, found.frame))
+    array, window = figures.frame_shown(series, found.frame, image.array, top)
     grey = figures.grey(array, window)
     panels = [grey]
     if found.localisable:
