@@ -7,9 +7,7 @@ import traceback
 
 import typer
 
-import importlib.util
-
-from medqa.cli import assess, config, doctor, models
+from medqa.cli import assess, config, demo, doctor, models, send, serve
 from medqa.errors import MedqaError
 
 app = typer.Typer(
@@ -20,9 +18,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _name in ("serve", "assess", "send", "demo", "models", "doctor"):
-    if importlib.util.find_spec(f"medqa.cli.{_name}"):
-        app.command(_name)(importlib.import_module(f"medqa.cli.{_name}").run)
+for _name, _module in {
+    "serve": serve,
+    "assess": assess,
+    "send": send,
+    "demo": demo,
+    "models": models,
+    "doctor": doctor,
+}.items():
+    app.command(_name)(_module.run)
 app.add_typer(config.app, name="config")
 
 
