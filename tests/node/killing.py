@@ -1,0 +1,202 @@
+"""`kill -9` to the process group of a real `medqa serve` while it receives, judges and renders; then the books are checked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.dsutils import encode
+
+from dicom_node.lifecycle import State
+from tests.node.small_series import CLASSES, series
+from tests.peers.running import RunningNode
+
+ENVIRONMENT = {
+    "MEDQA_COMPLETION__SETTLE_CT_S": "1.5",
+    "MEDQA_COMPLETION__SETTLE_MR_S": "1.5",
+    "MEDQA_NODE__DISK_RESERVE_MB": "1",
+}
+SETTLED_WITHIN_S = 120.0
+
+
+@dataclass
+class Sender:
+    """A scanner that keeps a list of what was acknowledged, and sends the rest again."""
+
+    instances: Sequence[Dataset]
+    acknowledged: set[str] = field(default_factory=set)
+
+    def send(self, port: int) -> bool:
+        """Send what is not acknowledged over one association; return whether everything is acknowledged now."""
+        ae = AE("SCANNER")
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 20
+        for uid in CLASSES.values():
+            ae.add_requested_context(uid, ExplicitVRLittleEndian)
+        association = ae.associate("127.0.0.1", port, ae_title="MEDQA")
+        for instance in self.instances:
+            if not association.is_established:
+                break
+            if instance.SOPInstanceUID in self.acknowledged:
+                continue
+            with contextlib.suppress(RuntimeError, ValueError):
+                if association.send_c_store(instance).get("Status") == 0x0000:
+                    self.acknowledged.add(instance.SOPInstanceUID)
+        if association.is_established:
+            association.release()
+        connection = association.dul.socket
+        if connection is not None and connection.socket is not None:
+            connection.socket.close()  # pynetdicom leaves it open when the peer dies
+        return len(self.acknowledged) == len(self.instances)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one kill hit, for the table."""
+
+    moment: str
+    acknowledged: int
+    states: str
+    revisions: int
+
+
+def kill_at(node: RunningNode, sender: Sender, moment: float, after_s: float) -> tuple[str, str]:
+    """Kill the group at `moment` of the send: below 1 a part of the instances is acknowledged, above it all are, and time went by.
+
+    Returns the moment in words, and the states that the series were in.
+    """
+    assert node.process is not None
+    count = len(sender.instances)
+    before = len(sender.acknowledged)
+    thread = threading.Thread(target=sender.send, args=(node.port,))
+    thread.start()
+    target = before + (count - before) * moment
+    while thread.is_alive() and len(sender.acknowledged) < min(target, count):
+        time.sleep(0.001)
+    words = f"{len(sender.acknowledged)} of {count} acknowledged"
+    if moment > 1:
+        thread.join()
+        time.sleep((moment - 1) * after_s)
+        words = f"{(moment - 1) * after_s:.1f} s after the last"
+    os.killpg(node.process.pid, signal.SIGKILL)
+    node.process.wait()
+    thread.join()
+    return words, _states(node.storage)
+
+
+def _states(storage: Path) -> str:
+    """Read the states as the dead node left them, without changing anything."""
+    with contextlib.closing(sqlite3.connect(f"file:{storage / 'catalogue.db'}?mode=ro", uri=True)) as connection:
+        states = Counter(state for (state,) in connection.execute("SELECT state FROM revisions"))
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "nothing yet"
+
+
+def check_books(node: RunningNode, instances: Sequence[Dataset], acknowledged: set[str]) -> None:
+    """Hold the sender's list of acknowledged instances against the files, byte for byte, and against the rows."""
+    catalogue = node.catalogue()
+    rows = {}
+    for uid in {instance.SeriesInstanceUID for instance in instances}:
+        for row in catalogue.instances_of(uid):
+            assert row.sop_instance_uid not in rows, "two rows for one instance"
+            rows[row.sop_instance_uid] = row
+    catalogue.close()
+    assert acknowledged <= rows.keys(), "acknowledged, but not in the catalogue"
+    for instance in instances:
+        if instance.SOPInstanceUID in rows:
+            sent = encode(instance, is_implicit_vr=False, is_little_endian=True)
+            assert sent is not None
+            stored = rows[instance.SOPInstanceUID].path.read_bytes()
+            assert stored.endswith(sent), "the stored bytes are not the sent ones"
+            assert len(stored) < len(sent) + 1024
+
+
+def check_no_strays(node: RunningNode, instances: Sequence[Dataset]) -> None:
+    """Once everything is acknowledged, there is one file for each instance and no other."""
+    files = list((node.storage / "objects").rglob("*.dcm"))
+    assert len(files) == len(instances)
+    assert list((node.storage / "incoming").iterdir()) == []
+
+
+def check_verdicts(node: RunningNode, instances: Sequence[Dataset]) -> int:
+    """Every revision has exactly one final verdict, the newest sees all frames; return how many revisions there are."""
+    catalogue = node.catalogue()
+    told = Counter((event.series_uid, event.revision) for event in catalogue.events_since(0, 100_000) if event.kind == "verdict")
+    expected = Counter(instance.SeriesInstanceUID for instance in instances)
+    revisions = 0
+    for uid, count in expected.items():
+        newest = catalogue.series(uid)
+        assert newest is not None
+        for revision in range(1, newest.revision + 1):
+            record = catalogue.series(uid, revision)
+            assert record is not None
+            assert record.state is State.DELIVERED, f"{record.state} {record.reason}"
+            assert told[uid, revision] == 1
+            revisions += 1
+        final = catalogue.assessment(uid)
+        assert final is not None
+        assert sum(part["series"]["frames"] for part in final.document["assessments"]) == count
+        assert final.document["assessments"][0]["reason"] != "review_unreadable"
+    catalogue.close()
+    return revisions
+
+
+def kill_and_recover(folder: Path, moments: Sequence[float], count: int, chance: random.Random, after_s: float) -> list[Round]:
+    """Kill once a moment, each time in the sending of new series; start again, send the rest, and check the books.
+
+    Parameters
+    ----------
+    folder
+        For the storage, empty.
+    moments
+        See `kill_at`.
+    count
+        Instances sent a moment: three series.
+    chance
+        Chooses which series' instances are mixed, and seeds their pixels.
+    after_s
+        How long the moments beyond 1 reach.
+    """
+    node = RunningNode(folder / "storage", ENVIRONMENT)
+    everything: list[Dataset] = []
+    rounds = []
+    node.start()
+    try:
+        for moment in moments:
+            seed = chance.randrange(2**31)
+            modalities = ("CT", "MR", "PT")
+            instances = [one for modality in modalities for one in series(modality, count // 3, seed=seed)]
+            chance.shuffle(instances)
+            everything += instances
+            sender = Sender(instances)
+            words, states = kill_at(node, sender, moment, after_s)
+            survived = set(sender.acknowledged)
+            check_books(node, instances, survived)
+            node.start()
+            for _ in range(5):
+                if sender.send(node.port):
+                    break
+            assert len(sender.acknowledged) == len(instances)
+            check_books(node, everything, {instance.SOPInstanceUID for instance in everything})
+            check_no_strays(node, everything)
+            records = node.settle(SETTLED_WITHIN_S)
+            assert all(record.state is State.DELIVERED for record in records), [record.state for record in records]
+            check_verdicts(node, everything)
+            revisions = check_verdicts(node, instances)
+            rounds.append(Round(moment=words, acknowledged=len(survived), states=states, revisions=revisions))
+    except BaseException:
+        print(node.log.read_text(errors="replace")[-6000:])
+        raise
+    finally:
+        node.stop()
+    return rounds
