@@ -49,6 +49,12 @@ check: $(VENV)/.dev
 scans: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.scans $(ARGS)
 
+kill: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.kill $(ARGS)
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.bench $(ARGS)
+
 train: $(VENV)/.test
 	$(BIN)/python -m medqa.training all $(ARGS)
 

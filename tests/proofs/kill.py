@@ -39,13 +39,14 @@ def document(rounds: Sequence[Round], seed: int, instances: int) -> str:
     lines = [
         "# Killed in the middle",
         "",
-        f"Made by `make kill` (seed {seed}, {os.cpu_count()} cores). A real `medqa serve` receives {instances} instances (a CT, an MR and a PET",
-        "series, mixed) over DICOM. At a random moment its whole process group gets `kill -9`; it is started again, and the sender sends",
-        "what was not acknowledged. After every kill, and again at the end, the sender's own list is held against the files, byte for",
-        "byte, and against the rows; there is no file without a row; every series has exactly one final verdict a revision and a report.",
+        f"Made by `make kill` (seed {seed}, {os.cpu_count()} cores). A real `medqa serve` receives {instances} instances",
+        "(a CT, an MR and a PET series, mixed) over DICOM. At a random moment its whole process group gets `kill -9`;",
+        "it is started again, and the sender sends what was not acknowledged. After every kill, and again at the end,",
+        "the sender's own list is held against the files, byte for byte, and against the rows; there is no file without",
+        "a row; every series has exactly one final verdict a revision, and a report.",
         "The first failure ends the run, so a page means that none was found.",
         "",
-        "| # | killed at | acknowledged by then | state of all series on disk | revisions of the three series |",
+        "| # | killed at | acknowledged by then | states of all series on disk | revisions of the three series |",
         "|---|---|---|---|---|",
     ]
     lines += [
