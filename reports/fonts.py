@@ -234,7 +234,8 @@ def clean(text: str) -> str:
     kept = []
     for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)
-        if category == "Cf" or "\ufe00" <= character <= "\ufe0f":
+        # Variation selectors choose among shapes of the character before them; that character alone is read just as well.
+        if category == "Cf" or "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef":
             continue
         kept.append(" " if category in ("Cc", "Zs", "Zl", "Zp") else "\ufffd" if category == "Cs" else character)
     return "".join(kept)

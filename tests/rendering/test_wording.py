@@ -12,6 +12,7 @@ from medqa.acquisition import Acquisition, CTAcquisition, MRAcquisition, PTAcqui
 from medqa.assessment import Assessment, NotChecked, Significance, Verdict
 from medqa.codes import own
 from medqa.findings import FINDINGS, NOT_CHECKED, REASONS, finding
+from medqa.metrics import METRICS
 from medqa.policy import WITNESSES
 from reports import wording
 from tests.rendering import factories
@@ -32,6 +33,7 @@ REQUIRED = [
     "verdict_explained.none",
     *(f"significance.{significance.value}" for significance in Significance),
     *(f"witness.{name}" for name in WITNESSES),
+    *(f"metric.{metric.name}" for metrics in METRICS.values() for metric in metrics),
     *(f"parameter.{name}" for name in PARAMETERS),
 ]
 
