@@ -82,11 +82,13 @@ def mal_input(image: FrameImage) -> NetworkInput:
     """
     channels, scale = normalise(image)
     geometry = mal_geometry(image.array.shape)
-    return NetworkInput(array=_lay(channels, geometry, mode="reflect"), geometry=geometry, scale=scale)
+    return NetworkInput(array=_lay(channels, geometry), geometry=geometry, scale=scale)
 
 
 def densenet_input(image: FrameImage) -> NetworkInput:
-    """Prepare a frame for the DenseNet: its longer side scaled to 256, anti-aliased, the shorter one filled up with air.
+    """Prepare a frame for the DenseNet: its longer side scaled to 256, anti-aliased, the shorter one mirrored.
+
+    An edge to air would look like a fault that the frame does not have.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def densenet_input(image: FrameImage) -> NetworkInput:
     """
     channels, scale = normalise(image)
     geometry = densenet_geometry(image.array.shape)
-    return NetworkInput(array=_lay(channels, geometry, mode="constant"), geometry=geometry, scale=scale)
+    return NetworkInput(array=_lay(channels, geometry), geometry=geometry, scale=scale)
 
 
 def mal_geometry(shape: tuple[int, ...]) -> Geometry:
@@ -195,7 +197,7 @@ def monai_pipeline(modality: str, kind: str) -> Compose:
         steps.append(SpatialPad((MAL_SMALLEST, MAL_SMALLEST), mode="reflect"))
         steps.append(DivisiblePad(MAL_MULTIPLE, mode="reflect"))
     else:
-        steps.append(SpatialPad((DENSENET_SIDE, DENSENET_SIDE), mode="constant"))
+        steps.append(SpatialPad((DENSENET_SIDE, DENSENET_SIDE), mode="reflect"))
     steps.append(Lambda(lambda x: np.asarray(x, dtype=np.float32)))
     return Compose(steps)
 
@@ -228,12 +230,12 @@ def _centred(source: tuple[int, int], scaled: tuple[int, int], padded: tuple[int
     return Geometry(source=source, scaled=scaled, padded=padded, offset=offset)
 
 
-def _lay(channels: NDArray[np.float32], geometry: Geometry, *, mode: str) -> NDArray[np.float32]:
+def _lay(channels: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
     scaled = resize(channels, geometry.scaled)
     pads = [(0, 0)]
     for side, whole, before in zip(geometry.scaled, geometry.padded, geometry.offset, strict=True):
         pads.append((before, whole - side - before))
-    return np.ascontiguousarray(np.pad(scaled, pads, mode=mode))  # type: ignore[call-overload]
+    return np.ascontiguousarray(np.pad(scaled, pads, mode="reflect"))
 
 
 @lru_cache(maxsize=64)

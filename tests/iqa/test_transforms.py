@@ -141,13 +141,14 @@ def test_resizing_lowers_white_noise_instead_of_folding_it():
     assert resize(noise, (256, 256)).std() < 0.6
 
 
-def test_the_densenet_frame_keeps_its_aspect_and_is_filled_with_air(image):
-    prepared = densenet_input(image(np.full((200, 100), 40.0)))
+def test_the_densenet_frame_keeps_its_aspect_and_is_mirrored_to_a_square(image):
+    frame = np.tile(np.linspace(-100, 180, 100), (200, 1))
+    prepared = densenet_input(image(frame))
     assert prepared.array.shape == (2, 256, 256)
     assert prepared.geometry.scaled == (256, 128)
-    np.testing.assert_allclose(prepared.array[1, :, 64:192], 0.5, atol=1e-6)
-    assert not prepared.array[:, :, :64].any()
-    assert not prepared.array[:, :, 192:].any()
+    np.testing.assert_array_equal(prepared.array[:, :, 63], prepared.array[:, :, 65])
+    # No edge where the frame ends: the steepest step is the ramp's own.
+    assert np.abs(np.diff(prepared.array[1], axis=1)).max() < 1.01 * 280 / 350 / 99
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (15, 512), (512, 8)])
