@@ -124,6 +124,7 @@ def _add(series: _Gathered, instance: Instance) -> None:
     first = instance.frames[0].header
     key = (
         instance.part_key,
+        kind(instance.frames[0]),
         first.rows,
         first.columns,
         None if first.orientation is None else tuple(round(value, 2) for vector in first.orientation for value in vector),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import tempfile
 import threading
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 RLE: Final = "1.2.840.10008.1.2.5"
 _STDERR: Final = threading.Lock()
+
+# Every decoder that gives up is logged with its traceback; here the next one is tried, and the last failure has a name of its own.
+logging.getLogger("pydicom.pixels.decoders.base").setLevel(logging.CRITICAL)
 
 
 def decode(form: PixelFormat, index: int) -> NDArray[Any]:
@@ -102,6 +106,8 @@ def _by_simpleitk(single: Dataset) -> NDArray[Any] | None:
     """Return what GDCM inside SimpleITK decodes: the one that reads 12-bit JPEG (process 4)."""
     import SimpleITK as sitk
 
+    if single.file_meta.TransferSyntaxUID.is_private:
+        return None
     single.SOPClassUID, single.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "2.25.1"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.dcm"

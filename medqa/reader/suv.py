@@ -86,8 +86,9 @@ def decay_correction(header: Dataset) -> str:
 def scan_start(header: Dataset, half_life_s: float | None) -> datetime | None:
     """Return the time to which START decay correction refers.
 
-    That is what an enhanced object states, else the series time, unless post-processing made it later than the acquisition; then GE's private scan time; then the
-    acquisition time led back through this frame's own decay factor, so that all frames of a series give the same answer.
+    That is what an enhanced object states; else the series time, unless post-processing made it later than the acquisition;
+    then GE's private scan time; then the acquisition time led back through this frame's own decay factor, so that all frames
+    of a series give the same answer.
     """
     stated = text(header, "DecayCorrectionDateTime")
     if stated is not None and (reference := parse_moment(stated)) is not None:

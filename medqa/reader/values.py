@@ -112,7 +112,8 @@ def moment(header: Dataset, datetime_keyword: str | None, date_keyword: str, tim
         parsed = parse_moment(stamp)
         if parsed is not None:
             return parsed
-    date, time = text(header, date_keyword), text(header, time_keyword)
+    # A time without its own date is one of the study's day.
+    date, time = text(header, date_keyword) or text(header, "StudyDate"), text(header, time_keyword)
     return None if date is None or time is None else parse_moment(date.replace(".", "") + time.replace(":", ""))
 
 
