@@ -43,6 +43,7 @@ class LiveWarnings:
         self._stacks: dict[_StackKey, list[_Seen]] = {}
         self._keys: set[tuple[str, int]] = set()
         self._told: set[str] = set()
+        self._with_blank: set[_StackKey] = set()
 
     def add(self, frame: Frame, evidence: FrameEvidence) -> list[Finding]:
         """Take one frame's evidence and return the warnings that it raises; a frame that comes again raises none."""
@@ -57,10 +58,13 @@ class LiveWarnings:
             blank=is_blank(evidence.partials),
             score=score,
         )
-        stack = self._stacks.setdefault(_stack_key(frame.header), [])
+        key = _stack_key(frame.header)
+        stack = self._stacks.setdefault(key, [])
         index = bisect.bisect(stack, seen)
         stack.insert(index, seen)
-        return [*self._low(stack, index), *self._blank(stack, index)]
+        if seen.blank:
+            self._with_blank.add(key)
+        return [*self._low(stack, index), *(self._blank(stack) if key in self._with_blank else [])]
 
     def _low(self, stack: list[_Seen], index: int) -> list[Finding]:
         if "low_score_frames" in self._told or not stack[index].low:
@@ -77,7 +81,7 @@ class LiveWarnings:
         worst = min(seen.score for seen in run if seen.score is not None)
         return [finding("low_score_frames", values={"count": len(run), "limit": self._policy.frame_cut, "worst": worst})]
 
-    def _blank(self, stack: list[_Seen], index: int) -> list[Finding]:
+    def _blank(self, stack: list[_Seen]) -> list[Finding]:
         # A newcomer is the blank frame itself, or the image that shows that a blank neighbour lies inside.
         if "blank_frames" in self._told:
             return []

@@ -86,18 +86,20 @@ def judge(
         "densenet": _network(predictions, "densenet", "adequate", settings.densenet_against, settings.densenet_for),
         "physics": _physics(measurements, everything),
     }
-    verdict, reason, values = _decide(series, stands, predictions, everything)
+    verdict, reason, values = _decide(stands, predictions, everything)
     return Judgement(verdict=verdict, reason=reason, reason_values=values, findings=everything, stands=stands)
 
 
 def _decide(
-    series: Series, stands: Mapping[str, Stand], predictions: Sequence[Prediction], findings: Sequence[Finding]
+    stands: Mapping[str, Stand], predictions: Sequence[Prediction], findings: Sequence[Finding]
 ) -> tuple[Verdict, str, dict[str, Scalar]]:
     against = [name for name in WITNESSES if stands[name] is Stand.AGAINST]
     favour = [name for name in WITNESSES if stands[name] is Stand.FOR]
     certain = _first(findings, Significance.CERTAIN)
     doubt = _first(findings, Significance.DOUBT)
-    undecoded = next((one for one in findings if one.message == "undecodable_frames"), None)
+    undecoded = [
+        one for one in findings if one.message == "undecodable_frames" and one.values.get("count") == one.values.get("total")
+    ]
     networks = [name for name in favour if name != "physics"]
     score: dict[str, Scalar] = {"score": round(_headline(predictions), 2)} if predictions else {}
     table: tuple[tuple[bool, Verdict, str, dict[str, Scalar]], ...] = (
@@ -105,12 +107,7 @@ def _decide(
         (len(against) >= 2, Verdict.RESCAN, "rescan_two_witnesses", {"witnesses": ", ".join(against)}),
         (bool(against and favour), Verdict.REVIEW, "review_both_sides", {"witness": ", ".join(against)}),
         (bool(against), Verdict.REVIEW, "review_one_against", {"witness": ", ".join(against)}),
-        (
-            undecoded is not None and undecoded.values.get("count") == len(series.frames),
-            Verdict.REVIEW,
-            "review_unreadable",
-            {"code": "" if undecoded is None else undecoded.values.get("code", "")},
-        ),
+        (bool(undecoded), Verdict.REVIEW, "review_unreadable", {"code": undecoded[0].values.get("code", "") if undecoded else ""}),
         (doubt is not None, Verdict.REVIEW, "review_doubt", {"finding": doubt or ""}),
         (not predictions, Verdict.REVIEW, "review_no_witness", {}),
         (not networks, Verdict.REVIEW, "review_silent", {}),

@@ -66,6 +66,19 @@ class Regions:
         return air_mask(self.values, self.body)
 
     @cached_property
+    def outer_air(self) -> Mask:
+        """The parts of the air that reach the ring next to the frame's border: no hole inside the body; decimated grid."""
+        return touching_border(self.air)
+
+    @cached_property
+    def inside(self) -> Mask:
+        """The body without its rim, or the body where it is all rim; decimated grid."""
+        from scipy import ndimage
+
+        inner: Mask = ndimage.binary_erosion(self.body)
+        return inner if inner.any() else self.body
+
+    @cached_property
     def body_share(self) -> float:
         """Share of the frame that is body."""
         return float(self.body.mean())
@@ -156,14 +169,37 @@ def otsu(values: NDArray[Any], bins: int = 128) -> float:
     return float(edges[1:][(best[0] + best[-1]) // 2])
 
 
-def air_mask(array: Array, body: Mask, clearance: int = 4) -> Mask:
-    """Return where `array` has values and is at least `clearance` elements from the body and 1 from the frame's border."""
+def air_mask(array: Array, body: Mask) -> Mask:
+    """Return where `array` has values, clear of the body by a thirtieth of the frame and of the frame's border by one element."""
     from scipy import ndimage
 
+    clearance = max(2, round(max(array.shape) / 32))
     near = ndimage.binary_dilation(body, iterations=clearance) if body.any() else body
     air: Mask = np.isfinite(array) & ~near
     air[:1], air[-1:], air[:, :1], air[:, -1:] = False, False, False, False
     return air
+
+
+def touching_border(mask: Mask) -> Mask:
+    """Return the components of a mask that reach the ring one element inside the frame's border."""
+    from scipy import ndimage
+
+    if min(mask.shape) < MIN_RING:
+        return mask
+    labels, _ = ndimage.label(mask)
+    reached = np.zeros(labels.max() + 1, dtype=bool)
+    reached[ring(labels)] = True
+    reached[0] = False
+    outer: Mask = reached[labels]
+    return outer
+
+
+def ring(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the elements one inside the border of `(y, x)`, flat."""
+    return np.concatenate([array[1, 1:-1], array[-2, 1:-1], array[1:-1, 1], array[1:-1, -2]])
+
+
+MIN_RING: Final = 4
 
 
 def _large_components(mask: Mask, keep_share: float) -> Mask:

@@ -15,7 +15,7 @@ import numpy as np
 
 from medqa.errors import NotApplicable
 from medqa.metrics.metric import Partial
-from medqa.regions import Mask, Regions
+from medqa.regions import Mask, Regions, ring
 from medqa.volume import Array
 
 MAX_SAME: Final = 0.3
@@ -28,6 +28,8 @@ MIN_STEPS: Final = 0.5
 MIN_AIR: Final = 64
 MIN_BORDER: Final = 0.2
 MIN_BORDER_BRIGHT: Final = 0.5
+MAX_NEGATIVE: Final = 0.01
+"""Share of negative values above which an image is no magnitude (phase, real or imaginary part)."""
 BRIGHT: Final = 0.12
 """Median of the air over median of the foreground."""
 MIN_AIR_SHARE: Final = 0.02
@@ -79,42 +81,23 @@ def frame_air(regions: Regions) -> Air:
     """Return the noise of the air of a frame, on the decimated grid (pixels are taken, not averaged: the noise stays).
 
     Dim tissue of a frame that lies inside the body is no air: real air reaches the frame's border over a good part of it, the
-    more so the brighter it is against the foreground.
+    more so the brighter it is against the foreground. Phase images have no noise floor: `unit_unknown`.
     """
-    if regions.air.sum() < MIN_AIR:
-        return Air(reason="no_air")
-    air, values = outer_air(regions.air), regions.values
+    values, air = regions.values, regions.outer_air
+    if float((values < 0).mean()) > MAX_NEGATIVE:
+        return Air(reason="unit_unknown")
     found = air_noise(values, air, regions.image.frame.header.slope)
     if found.reason == "no_air" or not regions.body.any():
         return found
     bright = found.median > BRIGHT * float(np.median(values[regions.body]))
-    if border_share(air) < (MIN_BORDER_BRIGHT if bright else MIN_BORDER):
+    if float(ring(air).mean()) < (MIN_BORDER_BRIGHT if bright else MIN_BORDER):
         return Air(reason="no_air")
     return found
 
 
-def outer_air(air: Mask) -> Mask:
-    """Return the parts of the air that reach the ring next to the frame's border."""
-    from scipy import ndimage
-
-    labels, _ = ndimage.label(air)
-    reached = np.unique(np.concatenate([labels[1], labels[-2], labels[:, 1], labels[:, -2]]))
-    outer: Mask = np.isin(labels, reached[reached > 0])
-    return outer
-
-
-def border_share(air: Mask) -> float:
-    """Return how much of the ring next to the frame's border is air."""
-    ring = np.concatenate([air[1, 1:-1], air[-2, 1:-1], air[1:-1, 1], air[1:-1, -2]])
-    return float(ring.mean())
-
-
 def foreground_level(regions: Regions) -> float:
     """Return the mean of the foreground without its rim."""
-    from scipy import ndimage
-
-    inside = ndimage.binary_erosion(regions.body)
-    return float(np.nanmean(regions.values[inside if inside.any() else regions.body], dtype=np.float64))
+    return float(np.nanmean(regions.values[regions.inside], dtype=np.float64))
 
 
 def median_over_frames(name: str, partials: Sequence[Partial | None], value: str) -> float:
@@ -131,8 +114,8 @@ def median_over_frames(name: str, partials: Sequence[Partial | None], value: str
     found = [partial for partial in partials if partial is not None]
     if not found:
         raise NotApplicable(what=name, reason="no_body")
-    brightest = max(float(partial["level"]) for partial in found)
-    found = [partial for partial in found if float(partial["level"]) >= MIN_LEVEL * brightest]
+    brightest = max(abs(float(partial["level"])) for partial in found)
+    found = [partial for partial in found if abs(float(partial["level"])) >= MIN_LEVEL * brightest]
     values = [float(partial[value]) for partial in found if "reason" not in partial]
     if 2 * len(values) <= len(found):
         reasons = [str(partial["reason"]) for partial in found if "reason" in partial]

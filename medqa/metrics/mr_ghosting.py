@@ -5,7 +5,8 @@ Source: American College of Radiology, Phantom test guidance for the ACR MRI acc
 instability put copies of the object along the phase-encoding axis only, while noise fills both alike.
 
 The limit, 5 %, is twice what the ACR allows a still phantom (2.5 %). Few training scans have both the header entry and air on
-both axes: those without remarks reach 2.4 %, one with ghosts that can be seen has 7 %.
+both axes: heads and phantoms without remarks reach 2.0 %. Ghosts so bright that they count as foreground leave no air to
+measure them in: then there is no value.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if axis not in AXES or regions.body_share < MIN_FOREGROUND:
         return None
     level = foreground_level(regions)
-    if frame_air(regions).masked:
-        return {"level": level, "reason": "background_masked"}
+    found = frame_air(regions)
+    if found.masked or found.reason == "unit_unknown":
+        return {"level": level, "reason": str(found.reason)}
     body, air = regions.body, regions.air
     # COL: phase encoding runs along a column, so ghosts lie above and below the body, in the columns that it spans.
     columns, rows = body.any(axis=0, keepdims=True), body.any(axis=1, keepdims=True)

@@ -5,7 +5,7 @@ Reson Imaging 2007; 26:375-385: SNR = 0.6551 * mean of the foreground / standard
 deviation is taken from the median absolute deviation, which ghosts in the air move little.
 
 The limit is Rose's: below 3 to 5 times the noise nothing is told apart (Rose A, J Opt Soc Am 1948; 38:196); 3 is taken, since the
-foreground holds dim tissue too. Diffusion images live with less and have none. No training scan without remarks is below 5.8.
+foreground holds dim tissue too. Diffusion images live with less and have none. The lowest of the training scans is 8.
 """
 
 from __future__ import annotations

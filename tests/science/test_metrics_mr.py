@@ -164,3 +164,10 @@ def test_without_a_phase_encoding_axis_the_header_is_named() -> None:
 def test_masked_air_shows_no_ghosts() -> None:
     image = mr_head(np.random.default_rng(1), 600, 10)
     assert refusal(mr_ghosting.METRIC, [np.where(image < 200, 0, image)], phase_encoding_axis="ROW") == "background_masked"
+
+
+def test_a_phase_image_has_no_noise_floor() -> None:
+    rng = np.random.default_rng(1)
+    phase = np.where(mr_head(rng) > 200, rng.normal(0, 300, (256, 256)), rng.uniform(-4096, 4095, (256, 256)))
+    for metric in (mr_snr.METRIC, mr_fber.METRIC, mr_ghosting.METRIC):
+        assert refusal(metric, [phase, phase - 500], phase_encoding_axis="COL") in ("unit_unknown", "no_body")

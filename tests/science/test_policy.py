@@ -122,6 +122,11 @@ def test_when_no_frame_could_be_decoded_the_reason_says_so() -> None:
     )
 
 
+def test_as_many_lost_frames_as_there_are_good_ones_is_a_doubt_only() -> None:
+    found = finding("undecodable_frames", values={"count": 3, "total": 6, "code": "MQ201"})
+    assert judge(PolicySettings(), SERIES, [], networks("for", "for"), [found]).reason == "review_doubt"
+
+
 def test_a_broken_limit_names_value_and_limit() -> None:
     judgement = judge(PolicySettings(), SERIES, [noise(60.0)], networks("for", "for"), [])
     (found,) = [one for one in judgement.findings if one.message == "ct_noise_high"]
