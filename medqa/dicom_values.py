@@ -77,6 +77,7 @@ _OLD_FORMS: Final = {
 """ACR-NEMA wrote dates and times with separators; a reader must still take them (PS3.5 6.2), a writer must not."""
 _PATTERNS: Final = {
     "CS": re.compile(r"[A-Z0-9 _]*"),
+    "IS": re.compile(r"[+-]?\d{1,9}"),
     "AS": re.compile(r"\d{3}[DWMY]"),
     "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?"),
     "UI": re.compile(r"(0\.[1-9]|1\.[0-3]|2\.(0|[1-9]\d*))(\.(0|[1-9]\d*))*"),

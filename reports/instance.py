@@ -21,6 +21,7 @@ MANUFACTURER: Final = "medqa"
 IMPLEMENTATION_UID: Final = dicom_values.own_uid("implementation")
 DEVICE_UID: Final = dicom_values.own_uid("device")
 _ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
+_SERIES_NUMBER: Final = dicom_values.Copied("SeriesNumber", "IS", 3)
 _LARGEST_SOURCE_NUMBER: Final = 9999
 
 
@@ -108,8 +109,8 @@ def finish(datasets: Sequence[Dataset], kind: Kind, series: Series) -> tuple[Dat
 
 def series_number(series: Series, kind: Kind) -> int:
     """Return a number that sorts behind the scanner's own and tells which series is meant: 3 becomes 910003, 920003, 930003."""
-    text = str(series.header.get("SeriesNumber") or "0")
-    number = int(text) if text.isdecimal() else 0
+    source, _ = dicom_values.copied(series.header, (_SERIES_NUMBER,))
+    number = max(int(source.get("SeriesNumber") or 0), 0)
     return 900_000 + 10_000 * kind.digit + min(number, _LARGEST_SOURCE_NUMBER)
 
 

@@ -89,6 +89,7 @@ def structured_report(assessment: Assessment, series: Series, sentence: str, now
     )
     plain = Dataset()
     plain.update(document)
+    del plain.ContributingEquipmentSequence  # it names highdicom, and the time
     plain.update(dataset)  # after highdicom: it takes the clock's time, and makes the source's equipment its own
     plain.ReferencedPerformedProcedureStepSequence = []
     plain.CodingSchemeIdentificationSequence = [_own_scheme()]
@@ -211,6 +212,7 @@ def _evidence_datasets(common: Dataset, images: list[sr.SourceImageForMeasuremen
 
 def _evidence_dataset(common: Dataset, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     dataset = copy.deepcopy(common)  # `Dataset.update` would share the elements themselves
+    dataset.PatientName = dataset.ReferringPhysicianName = ""  # highdicom would question names that are not ours to question
     dataset.SOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = sop_instance_uid
     dataset.SeriesInstanceUID = dicom_values.own_uid("placeholder")
