@@ -11,6 +11,7 @@ reportlab embeds TrueType outlines only (`glyf`), so fonts with PostScript outli
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import unicodedata
 from collections.abc import Callable
@@ -226,7 +227,8 @@ def _append(cut: list[tuple[Face, str]], face: Face, part: str) -> None:
 
 
 def _name(path: Path) -> str:
-    return f"medqa-{path.stem}"
+    """Return a name that no other file has: two folders may hold different files of one name."""
+    return f"medqa-{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def clean(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from medqa.assessment import Assessment, HeatMap
@@ -43,12 +44,14 @@ def header_value(header: Dataset, keyword: str) -> str:
     """Return an attribute as text; empty where it is absent or not readable (headers of any quality come here)."""
     try:
         value = header.get(keyword)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
+    except (ValueError, TypeError, LookupError, NotImplementedError):
         return ""
     if value is None:
         return ""
     if isinstance(value, PersonName):
         return person_name(value)
+    if isinstance(value, MultiValue):
+        return ", ".join(str(one).strip() for one in value)
     return str(value).strip()
 
 

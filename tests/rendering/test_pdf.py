@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFont
+from pydicom.dataelem import DataElement
 
+from medqa.acquisition import CTAcquisition
 from medqa.assessment import Assessment, HeatMap, NotChecked, Verdict
 from medqa.codes import Unit
 from medqa.config import ReportSettings
@@ -131,8 +136,8 @@ def _pages(document: bytes) -> int:
 @pytest.mark.parametrize("lang", wording.LANGUAGES)
 @pytest.mark.parametrize("case", ["ct", "mr", "pt"])
 def test_the_page_says_what_was_judged_and_why(case: str, lang: str, tmp_path: Path, peer: Peer) -> None:
-    made, series, maps, settings = CASES[case]()
-    document = pdf(made, series, maps, lang, settings)
+    made, series, maps, chosen = CASES[case]()
+    document = pdf(made, series, maps, lang, chosen)
     said = _flat(_read(document, tmp_path, peer))
     sections = {"study": False, "verdict": False, "causes": made.verdict is not Verdict.ADEQUATE}
     sections |= {"worst": bool(maps), "worst_alone": False, "notice": False}
@@ -164,8 +169,8 @@ def test_the_page_says_what_was_judged_and_why(case: str, lang: str, tmp_path: P
 @pytest.mark.parametrize("case", sorted(CASES))
 @pytest.mark.parametrize("lang", wording.LANGUAGES)
 def test_no_word_leaves_the_page_or_lies_on_another(case: str, lang: str, tmp_path: Path, peer: Peer) -> None:
-    made, series, maps, settings = CASES[case]()
-    boxes = _read(pdf(made, series, maps, lang, settings), tmp_path, peer, "-bbox")
+    made, series, maps, chosen = CASES[case]()
+    boxes = _read(pdf(made, series, maps, lang, chosen), tmp_path, peer, "-bbox")
     root = ElementTree.fromstring(boxes)
     space = "{http://www.w3.org/1999/xhtml}"
     for page in root.iter(f"{space}page"):
@@ -184,8 +189,8 @@ def test_no_word_leaves_the_page_or_lies_on_another(case: str, lang: str, tmp_pa
 
 @pytest.mark.parametrize("case", ["ct", "mr", "pt"])
 def test_no_page_is_empty_when_it_is_drawn(case: str, tmp_path: Path, peer: Peer) -> None:
-    made, series, maps, settings = CASES[case]()
-    (tmp_path / "report.pdf").write_bytes(pdf(made, series, maps, "en", settings))
+    made, series, maps, chosen = CASES[case]()
+    (tmp_path / "report.pdf").write_bytes(pdf(made, series, maps, "en", chosen))
     program = peer("pdftoppm", "poppler-utils")
     subprocess.run([program, "-r", "40", "-png", "report.pdf", "page"], check=True, cwd=tmp_path)
     for path in sorted(tmp_path.glob("page*.png")):
@@ -204,8 +209,8 @@ def test_the_same_input_gives_the_same_bytes_in_another_process() -> None:
     )
     root = Path(__file__).resolve().parents[2]
     outside = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=root).stdout
-    made, series, maps, settings = _pt()
-    assert hashlib.sha256(pdf(made, series, maps, "ja", settings)).hexdigest() == outside.strip()
+    made, series, maps, chosen = _pt()
+    assert hashlib.sha256(pdf(made, series, maps, "ja", chosen)).hexdigest() == outside.strip()
 
 
 def test_names_are_off_by_default(tmp_path: Path, peer: Peer) -> None:
@@ -228,6 +233,40 @@ def test_language_and_a_silent_clock_are_in_the_file() -> None:
     made, series, _, _ = _mr()
     assert b"/Lang (ja)" in pdf(made, series, (), "ja")
     assert pdf(made, series, (), "xx") == pdf(made, series, (), "en")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    words=st.text(max_size=300),
+    value=st.floats(allow_nan=True, allow_infinity=True),
+    pixel=st.tuples(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3)),
+)
+def test_no_header_keeps_a_report_from_being_made(words: str, value: float, pixel: tuple[float, float]) -> None:
+    series = factories.series(
+        "CT",
+        1,
+        16,
+        protocol=words,
+        series_description=words,
+        station=words,
+        software=words,
+        pixel_spacing_mm=pixel,
+        slice_thickness_mm=value,
+        ct=CTAcquisition(kvp_kv=value, pitch=value, kernel=words, contrast_agent=words),
+    )
+    for keyword, vr, raw in (("PatientName", "PN", words), ("StudyDate", "DA", "not a date"), ("StudyDescription", "LO", words)):
+        series.header.add(DataElement(keyword, vr, raw, validation_mode=pydicom.config.IGNORE))
+    document = pdf(factories.assessment(series), series, (), "ja", ReportSettings(show_names=True, site=words))
+    assert document.startswith(b"%PDF")
+    assert document.rstrip().endswith(b"%%EOF")
+
+
+def test_a_series_without_images_has_a_report_too() -> None:
+    series = factories.series("CT", 1)
+    volume = dataclasses.replace(series.volume, shape=(0, 0, 0))
+    series = dataclasses.replace(series, frames=(), stacks=(), instances=(), volume=volume)
+    made = factories.assessment(series, None, "not_judged_empty", findings=(), predictions=(), measurements=(), reason_values={})
+    assert pdf(made, series).startswith(b"%PDF")
 
 
 def test_a_configured_font_must_be_one_that_can_be_embedded(tmp_path: Path) -> None:
