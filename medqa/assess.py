@@ -115,7 +115,7 @@ class Accumulator:
         measurements, unmeasured = _measure(series, ordered)
         predictions, unpredicted = self._predict(series, ordered)
         findings = [one for check in CHECKS.get(series.modality, ()) for one in check(series, ordered)]
-        judgement = judge(self._settings.policy, series, measurements, predictions, findings)
+        judgement = judge(self._settings.policy, measurements, predictions, findings)
         scorers = self._of(series.modality)
         empty = not series.frames
         return Assessment(

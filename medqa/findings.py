@@ -25,9 +25,9 @@ _NOTE, _DOUBT, _AGAINST, _CERTAIN = Significance.NOTE, Significance.DOUBT, Signi
 # Behind a row: the names of the values that its sentence may use; `worst` is a score, `keywords` a list joined by commas.
 FINDINGS: Final[dict[str, FindingKind]] = {
     # geometry and completeness (every modality)
-    "missing_slices": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),  # count, spacing
-    "missing_frames_declared": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),  # declared, received
-    "uneven_spacing": FindingKind(_NOTE, own("uneven_spacing", "Uneven slice spacing")),  # smallest, largest (mm)
+    "missing_slices": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),  # count, gap_mm
+    "missing_frames_declared": FindingKind(_DOUBT, Reason.COVERAGE_INCOMPLETE),  # declared, found
+    "uneven_spacing": FindingKind(_NOTE, own("uneven_spacing", "Uneven slice spacing")),  # low_mm, high_mm
     "duplicate_positions": FindingKind(_NOTE, own("duplicate_positions", "Several frames at one position")),  # count
     "duplicate_instances": FindingKind(_NOTE, own("duplicate_instances", "The same frame twice")),  # count
     "uid_conflict": FindingKind(_DOUBT, own("uid_conflict", "One SOP Instance UID, different contents")),  # count

@@ -28,7 +28,6 @@ from medqa.assessment import Finding, Prediction, Scalar, Significance, Verdict
 from medqa.config import PolicySettings
 from medqa.findings import finding
 from medqa.measurement import Measurement
-from medqa.series import Series
 
 
 class Stand(StrEnum):
@@ -64,7 +63,6 @@ LIMIT_FINDINGS: Final[dict[str, str]] = {
 
 def judge(
     settings: PolicySettings,
-    series: Series,
     measurements: Sequence[Measurement],
     predictions: Sequence[Prediction],
     findings: Sequence[Finding],
@@ -75,8 +73,6 @@ def judge(
     ----------
     settings
         The cuts; a calibration replaces them.
-    series
-        What was judged.
     measurements, predictions, findings
         What metrics, networks and checks say. A measurement outside its limits becomes a finding here.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import product
 
-import numpy as np
 import pytest
 
 from medqa.assessment import Prediction, Significance, Verdict
@@ -14,9 +13,7 @@ from medqa.findings import FINDINGS, REASONS, finding
 from medqa.measurement import Measurement
 from medqa.metrics import METRICS
 from medqa.policy import LIMIT_FINDINGS, judge
-from tests.science.factories import make_series
 
-SERIES = make_series([np.zeros((64, 64))] * 3)
 MAL = {"against": 1.9, "for": 3.0, "silent": 2.5}
 DENSENET = {"against": 0.49, "for": 0.75, "silent": 0.6}
 NOISE = {"against": 60.0, "for": 10.0}
@@ -71,7 +68,7 @@ def test_every_combination_of_witnesses(combination: str, doubt: bool, certain: 
     mal, densenet, physics = (NAMES[letter] for letter in combination)
     findings = [finding("missing_slices")] * doubt + [finding("blank_frames", values={"count": 1})] * certain
     measurements = [noise(NOISE[physics])] if physics in NOISE else [noise(10.0, limits=None)]
-    judgement = judge(PolicySettings(), SERIES, measurements, networks(mal, densenet), findings)
+    judgement = judge(PolicySettings(), measurements, networks(mal, densenet), findings)
     verdict, reason = TABLE[combination]
     if doubt and reason in ("adequate", "review_silent"):
         verdict, reason = "REVIEW", "review_doubt"
@@ -97,24 +94,24 @@ def test_all_27_combinations_stand_in_the_table() -> None:
 )
 def test_without_networks_nothing_is_adequate(physics: str, doubt: bool, expected: tuple[str, str]) -> None:
     measurements = [noise(NOISE[physics])] if physics in NOISE else []
-    judgement = judge(PolicySettings(), SERIES, measurements, [], [finding("missing_slices")] * doubt)
+    judgement = judge(PolicySettings(), measurements, [], [finding("missing_slices")] * doubt)
     assert (judgement.verdict.value, judgement.reason) == expected
 
 
 @pytest.mark.parametrize("message", [message for message, kind in FINDINGS.items() if kind.significance is Significance.NOTE])
 def test_a_note_alone_never_changes_an_adequate_verdict(message: str) -> None:
-    judgement = judge(PolicySettings(), SERIES, [], networks("for", "for"), [finding(message)])
+    judgement = judge(PolicySettings(), [], networks("for", "for"), [finding(message)])
     assert judgement.verdict is Verdict.ADEQUATE
 
 
 def test_one_network_alone_suffices_for_adequate() -> None:
-    judgement = judge(PolicySettings(), SERIES, [], networks("for", "silent")[:1], [])
+    judgement = judge(PolicySettings(), [], networks("for", "silent")[:1], [])
     assert (judgement.verdict, judgement.reason_values["witnesses"]) == (Verdict.ADEQUATE, "mal")
 
 
 def test_when_no_frame_could_be_decoded_the_reason_says_so() -> None:
     found = finding("undecodable_frames", values={"count": 3, "total": 3, "code": "MQ202"})
-    judgement = judge(PolicySettings(), SERIES, [], [], [found])
+    judgement = judge(PolicySettings(), [], [], [found])
     assert (judgement.verdict, judgement.reason, judgement.reason_values) == (
         Verdict.REVIEW,
         "review_unreadable",
@@ -124,11 +121,11 @@ def test_when_no_frame_could_be_decoded_the_reason_says_so() -> None:
 
 def test_as_many_lost_frames_as_there_are_good_ones_is_a_doubt_only() -> None:
     found = finding("undecodable_frames", values={"count": 3, "total": 6, "code": "MQ201"})
-    assert judge(PolicySettings(), SERIES, [], networks("for", "for"), [found]).reason == "review_doubt"
+    assert judge(PolicySettings(), [], networks("for", "for"), [found]).reason == "review_doubt"
 
 
 def test_a_broken_limit_names_value_and_limit() -> None:
-    judgement = judge(PolicySettings(), SERIES, [noise(60.0)], networks("for", "for"), [])
+    judgement = judge(PolicySettings(), [noise(60.0)], networks("for", "for"), [])
     (found,) = [one for one in judgement.findings if one.message == "ct_noise_high"]
     assert (found.values["value"], found.values["limit"]) == (60.0, 50.0)
 
@@ -138,7 +135,7 @@ def test_a_network_against_names_its_score_and_its_worst_frames() -> None:
     prediction = Prediction(
         model="mal_ct", kind="mal", digest="1", score=1.5, adequate=0.2, frame_scores=scores, worst_frames=(3, 1)
     )
-    judgement = judge(PolicySettings(), SERIES, [], [prediction], [])
+    judgement = judge(PolicySettings(), [], [prediction], [])
     by_message = {one.message: one for one in judgement.findings}
     assert by_message["mal_against"].values == {"score": 1.5, "limit": 2.0}
     assert by_message["mal_against"].frames == (1, 3)
@@ -147,7 +144,7 @@ def test_a_network_against_names_its_score_and_its_worst_frames() -> None:
 
 def test_the_cuts_are_settings() -> None:
     strict = PolicySettings(mal_for=3.9, densenet_for=0.9)
-    assert judge(strict, SERIES, [], networks("for", "for"), []).reason == "review_silent"
+    assert judge(strict, [], networks("for", "for"), []).reason == "review_silent"
 
 
 def test_every_broken_limit_has_a_finding_that_counts_against() -> None:
