@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from dicom_node import rows
+from dicom_node import rows, rules
 from dicom_node.arrivals import enter
 from dicom_node.changes import dump, move, revision_row, store, tell
 from dicom_node.database import Database, insert_ignoring, sqlite_url
@@ -59,7 +59,14 @@ class Catalogue(Jobs):
 
     @classmethod
     def open(cls, settings: Settings, clock: Callable[[], float] = time.time) -> Self:
-        """Make the folder, bring the tables up to date (safe from several processes at once) and open."""
+        """Make the folder, bring the tables up to date (safe from several processes at once) and open.
+
+        Raises
+        ------
+        InvalidSettings
+            A rule names a destination that is not defined.
+        """
+        rules.check(settings.routing)
         root = settings.node.storage
         root.mkdir(parents=True, exist_ok=True)
         catalogue = cls(root, settings.routing, clock=clock)

@@ -32,10 +32,10 @@ class Database:
         SQLAlchemy URL.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        arguments = {"timeout": BUSY_S} if url.startswith("sqlite") else {}
-        self._engine = sa.create_engine(url, connect_args=arguments, max_overflow=20)
+    def __init__(self, url: str | sa.URL) -> None:
+        self.url = sa.make_url(url)
+        arguments = {"timeout": BUSY_S} if self.url.drivername == "sqlite" else {}
+        self._engine = sa.create_engine(self.url, connect_args=arguments, max_overflow=20)
         self.dialect = self._engine.dialect.name
         if self.dialect == "sqlite":
             sa.event.listen(self._engine, "connect", _configure)
@@ -86,9 +86,9 @@ class Database:
         return version
 
 
-def sqlite_url(root: Path) -> str:
+def sqlite_url(root: Path) -> sa.URL:
     """Return the URL of the catalogue in a storage folder."""
-    return f"sqlite:///{root.resolve() / FILE_NAME}"
+    return sa.URL.create("sqlite", database=str(root.resolve() / FILE_NAME))
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:

@@ -86,12 +86,12 @@ class Jobs(Outbox):
             event = Event.JUDGED if verdict is not None else Event.SET_ASIDE
             state = advance(State(row.state), event)
             store(connection, row, Status.FINAL, document, verdict, row.instances, now)
-            settle_held(connection, series_id=row.series_id, verdict=verdict, now=now)
+            held = settle_held(connection, series_id=row.series_id, verdict=verdict, now=now)
             move(connection, row.id, {"state": state, "queued_at": now, "noted": 0, "reason": reason})
             for one in events:
                 tell(connection, now, one.kind, row.series_id, row.revision, one.data)
             kind = "verdict" if verdict is not None else "not_judged"
-            tell(connection, now, kind, row.series_id, row.revision, {"verdict": verdict, "reason": reason})
+            tell(connection, now, kind, row.series_id, row.revision, {"verdict": verdict, "reason": reason, "held": held})
         return state
 
     def finish_rendering(self, job: Job, objects: Sequence[RenderedObject]) -> State:

@@ -39,6 +39,8 @@ CANNOT_UNDERSTAND: Final = 0xC000
 PROCESSING_FAILURE: Final = 0x0110
 
 OWN_MANUFACTURER: Final = "medqa"
+SILENT_S: Final = 300.0
+"""How long an association may be silent: a scanner that sends while it scans pauses for minutes between beds."""
 SWEEP_EVERY_S: Final = 5.0
 _LOCKS: Final = 64
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
@@ -101,6 +103,7 @@ class _Caller:
     id: int
     received: int = 0
     answered: int = 0
+    ending: str = "aborted"
 
 
 class Listener:
@@ -148,6 +151,7 @@ class Listener:
         entity = AE(ae_title=node.ae_title)
         entity.maximum_pdu_size = node.max_pdu
         entity.maximum_associations = node.max_associations
+        entity.network_timeout = SILENT_S
         entity.add_supported_context(Verification)
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, _send_at_once),
@@ -182,7 +186,7 @@ class Listener:
         """End, as aborted, associations whose thread is gone without a word."""
         for association in list(self._callers):
             if everything or not association.is_alive():
-                self._end(association, "aborted")
+                self._end(association)
 
     def _opened(self, event: evt.Event) -> None:
         self._callers[event.assoc] = self._call(event.assoc)
@@ -193,13 +197,22 @@ class Listener:
         return _Caller(id=row)
 
     def _closed(self, event: evt.Event, ending: str) -> None:
-        self._end(event.assoc, ending)
+        caller = self._callers.get(event.assoc)
+        if caller is not None:
+            caller.ending = ending
+            self._end(event.assoc)
 
-    def _end(self, association: threading.Thread, ending: str) -> None:
+    def _end(self, association: threading.Thread) -> None:
         caller = self._callers.pop(association, None)
         if caller is None:
             return
-        self._catalogue.association_closed(caller.id, ending, received=caller.received, answered=caller.answered)
+        ending = caller.ending
+        try:
+            self._catalogue.association_closed(caller.id, ending, received=caller.received, answered=caller.answered)
+        except SQLAlchemyError:
+            log.exception("association_not_closed", association=caller.id)
+            self._callers[association] = caller  # the next sweep tries again: an open row would keep its series open
+            return
         told = log.info if caller.received == caller.answered else log.warning
         told("association_closed", association=caller.id, ending=ending, received=caller.received, stored=caller.answered)
 

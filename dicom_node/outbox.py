@@ -93,11 +93,15 @@ def enqueue_originals(
     return list(chosen)
 
 
-def settle_held(connection: sa.Connection, *, series_id: int, verdict: str | None, now: float) -> None:
-    """Release or withhold the held originals of a series, earlier revisions included, now that it has a verdict or can get none."""
+def settle_held(connection: sa.Connection, *, series_id: int, verdict: str | None, now: float) -> dict[str, int]:
+    """Release or withhold the held originals of a series, earlier revisions included, now that it has a verdict or can get none.
+
+    Returns how many went into which state.
+    """
+    settled: dict[str, int] = {}
     for until in (rules.AT_VERDICT, rules.AT_ADEQUATE):
         state, reason = rules.at_verdict(until, verdict)
-        connection.execute(
+        change = (
             sa.update(outbox)
             .where(
                 outbox.c.series_id == series_id,
@@ -107,6 +111,9 @@ def settle_held(connection: sa.Connection, *, series_id: int, verdict: str | Non
             )
             .values(state=state, reason=reason, next_try=now)
         )
+        if count := connection.execute(change).rowcount:
+            settled[state] = settled.get(state, 0) + count
+    return settled
 
 
 def enqueue_results(

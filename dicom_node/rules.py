@@ -16,6 +16,7 @@ from typing import Final
 
 from dicom_node.records import Outgoing
 from medqa.config import Destination, RoutingSettings
+from medqa.errors import InvalidSettings
 
 AT_COMPLETION: Final = "completion"
 AT_ADEQUATE: Final = "ADEQUATE"
@@ -43,6 +44,22 @@ class Forward:
     destination: str
     until: str
     why: str
+
+
+def check(routing: RoutingSettings) -> None:
+    """Refuse rules that lead nowhere, at the door and not when a series is complete.
+
+    Raises
+    ------
+    InvalidSettings
+        A rule, or `results`, names a destination that is not defined.
+    """
+    named = [("routing.results", routing.results)] if routing.results is not None else []
+    named += [(f"routing.rules[{index}].destination", rule.destination) for index, rule in enumerate(routing.rules)]
+    for name, destination in named:
+        if destination not in routing.destinations:
+            known = ", ".join(routing.destinations) or "none"
+            raise InvalidSettings(name=name, where="the settings", reason=f"{destination} is no destination (known: {known})")
 
 
 def forwards(routing: RoutingSettings, modality: str) -> tuple[Forward, ...]:

@@ -437,6 +437,7 @@ def test_a_held_series_waits_for_its_verdict(tmp_path: Path, verdict: str | None
     assert desk.outbox() == {f"{SERIES}.1": Outgoing.HELD}
     desk.judge(verdict)
     assert desk.outbox() == {f"{SERIES}.1": state}
+    assert desk.catalogue.events_since(0)[-1].data["held"] == {state: 1}
 
 
 def test_a_later_adequate_revision_releases_what_was_withheld(tmp_path: Path) -> None:

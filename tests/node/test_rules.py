@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dicom_node.records import Outgoing
-from dicom_node.rules import AT_ADEQUATE, AT_COMPLETION, AT_VERDICT, at_verdict, came_from, forwards
+from dicom_node.rules import AT_ADEQUATE, AT_COMPLETION, AT_VERDICT, at_verdict, came_from, check, forwards
 from medqa.config import Destination, RoutingSettings, Rule
+from medqa.errors import InvalidSettings
 
 
 def routing(*rules: dict[str, str], results: str | None = "pacs") -> RoutingSettings:
@@ -74,3 +75,15 @@ def test_a_verdict_releases_or_withholds(until: str, verdict: str | None, expect
 )
 def test_what_came_from_there_is_recognised(sender: str, address: str, ae_title: str, host: str, back: bool) -> None:
     assert came_from(sender, address, Destination(ae_title=ae_title, host=host, port=104)) is back
+
+
+def test_a_rule_that_leads_nowhere_is_refused_at_the_door() -> None:
+    place = {"ae_title": "PACS", "host": "h", "port": 104}
+    with pytest.raises(InvalidSettings, match=r"routing\.results"):
+        check(routing())
+    with pytest.raises(InvalidSettings, match=r"rules\[1\].*archve is no destination \(known: pacs\)"):
+        check(
+            RoutingSettings.model_validate(
+                {"destinations": {"pacs": place}, "rules": [{"destination": "pacs"}, {"destination": "archve"}]}
+            )
+        )
