@@ -187,9 +187,11 @@ def frame_score(assessment: Assessment, frame: int) -> float:
     return min((score for score in scores if score is not None), default=float("inf"))
 
 
-def caption(assessment: Assessment, frame: int, lang: str) -> str:
-    """Name a frame by its slice number, and by its score where it has one."""
+def caption(assessment: Assessment, series: Series, frame: int, lang: str) -> str:
+    """Name a frame by its slice number, by its stack where there are several, and by its score where it has one."""
     words = [wording.text("figure.slice", lang, number=frame + 1)]
+    if len(series.stacks) > 1:
+        words += [stack.label for stack in series.stacks if stack.start <= frame < stack.stop and stack.label]
     score = frame_score(assessment, frame)
     if np.isfinite(score):
         words.append(wording.text("figure.score", lang, score=round(score, 2)))

@@ -61,13 +61,15 @@ KNOWN_FONTS: Final = (
 )
 """Files with TrueType outlines that are looked for, in order of preference."""
 
-CID_FONTS: Final[tuple[tuple[str, str], ...]] = (
-    ("HeiseiKakuGo-W5", "euc_jp"),
-    ("STSong-Light", "gb2312"),
-    ("MSung-Light", "big5"),
-    ("HYGothic-Medium", "euc_kr"),
+CID_FONTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("HeiseiKakuGo-W5", ("euc_jp", "cp932")),
+    ("STSong-Light", ("gb2312",)),
+    ("MSung-Light", ("big5",)),
+    ("HYGothic-Medium", ("euc_kr", "cp949")),
+    ("STSong-Light", ("gbk",)),
 )
-"""Adobe's fonts, and the character set each is known to hold (JIS X 0208, GB 2312, Big Five, KS X 1001)."""
+"""Adobe's fonts and the character sets each is known to hold: JIS X 0208 with the vendors' extensions (the second forms of 高 and
+崎), GB 2312, Big Five, KS X 1001 with every Hangul syllable; GBK last, since its rarer half is Chinese and Japanese at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def _true_type(path: Path, name: str) -> Face | None:
     return Face(name, embedded=True, covers=lambda character: bool(table.get(ord(character))), path=path)
 
 
-def _cid(name: str, charset: str) -> Face:
+def _cid(name: str, charsets: tuple[str, ...]) -> Face:
     if name not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(UnicodeCIDFont(name))
 
@@ -101,10 +103,7 @@ def _cid(name: str, charset: str) -> Face:
         # Below U+0100 these fonts' widths are not Latin ones, and the encodings are two-byte only.
         if not "\u0100" <= character <= "\uffff":
             return False
-        try:
-            return len(character.encode(charset)) == 2
-        except UnicodeEncodeError:
-            return False
+        return any(len(character.encode(charset, errors="ignore")) == 2 for charset in charsets)
 
     return Face(name, embedded=False, covers=covers)
 
@@ -149,7 +148,7 @@ class Fonts:
             reason = "not a readable font with TrueType outlines"
             raise InvalidSettings(name="report.font", where="the settings", reason=reason)
         self._paths += list(installed()) if search else []
-        self._last = [_cid(name, charset) for name, charset in CID_FONTS]
+        self._last = [_cid(name, charsets) for name, charsets in CID_FONTS]
         self._faces: list[Face] = [self.base]
 
     def _face(self, position: int) -> Face | None:

@@ -55,7 +55,7 @@ def _worst_frames(page: Page) -> list[int]:
 
 
 def _worst_row(page: Page, frame: int, found: HeatMap | None) -> list[Any]:
-    words = figures.caption(page.assessment, frame, page.lang)
+    words = figures.caption(page.assessment, page.series, frame, page.lang)
     try:
         image, array, window = _view(page, frame)
     except MedqaError as error:
@@ -91,7 +91,7 @@ def images(page: Page) -> list[Any]:
 
 def _tile(page: Page, frame: int, wide: float) -> tuple[Any, Any]:
     """Return the caption and the picture of a slice."""
-    words = page.word("figure.slice", number=frame + 1)
+    words = figures.caption(page.assessment, page.series, frame, page.lang)
     try:
         image, array, window = _view(page, frame)
     except MedqaError as error:

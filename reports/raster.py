@@ -120,7 +120,7 @@ def _head(pen: _Pen, assessment: Assessment, lang: str) -> Image.Image:
 def _row(pen: _Pen, assessment: Assessment, series: Series, found: HeatMap, top: float | None, lang: str) -> Image.Image:
     """Draw a frame, the frame under its heat map, the heat map, and the colour bar."""
     frame = series.frames[found.frame]
-    words = figures.caption(assessment, found.frame, lang)
+    words = figures.caption(assessment, series, found.frame, lang)
     try:
         image = frame.read()
     except MedqaError as error:

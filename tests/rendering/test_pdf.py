@@ -38,9 +38,9 @@ Peer = Callable[[str, str], str]
 Case = tuple[Assessment, Series, tuple[HeatMap, ...], ReportSettings | None]
 LONG = "Abdomen^Oberbauch_mit_sehr_langem_Namen_ohne_Leerzeichen_" * 6 + " und noch viel mehr Worte " * 10
 NAMES = {
-    "Japanese": "山田 太郎 やまだ タロウ",
-    "Chinese": "王伟 張國榮",
-    "Korean": "김철수",
+    "Japanese": "山田 太郎 やまだ タロウ 髙橋 山﨑",
+    "Chinese": "王伟 張國榮 李喆",
+    "Korean": "김철수 똠",
     "Greek": "Ελένη Παπαδοπούλου",
     "Cyrillic": "Иван Сергеевич Щукин",
     "Latin": "Łukasz Żółć Müller Šimić",
