@@ -25,6 +25,9 @@ SOURCE: Final = "Hounsfield, Br J Radiol 1973;46:1016"
 LIMITS: Final[Limits] = (-1050.0, -850.0)
 MIN_PIXELS: Final = 100
 """On the decimated grid."""
+MAX_SPREAD_HU: Final = 65.0
+"""Median absolute deviation above which it is not air alone: a frame that cuts into the chest has open lung at its border. Air has
+up to 53 HU in the training scans, half air and half lung 77 and more."""
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
@@ -39,7 +42,10 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if not regions.body.any():
         return None
     sample = values[regions.air]
-    return {"median": float(np.median(sample))} if sample.size >= MIN_PIXELS else None
+    if sample.size < MIN_PIXELS:
+        return None
+    median = float(np.median(sample))
+    return {"median": median} if float(np.median(np.abs(sample - median))) <= MAX_SPREAD_HU else None
 
 
 def displaced_air(values: Any) -> float | None:

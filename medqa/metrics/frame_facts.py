@@ -14,11 +14,15 @@ CT_EMPTY_HU: Final = -500.0
 
 
 def facts(regions: Regions) -> dict[str, Any]:
-    """Return `min`, `max`, `mean`, `deviation` of the values that are there, `empty` the share of pixels without value, `body`
-    the share of body, `blank` whether the frame shows nothing, `constant` whether it has one value only.
+    """Return what the checks need to know of a frame.
 
-    CT is blank when not one pixel on the decimated grid reaches -500 HU; every modality when the values are all one.
-    """  # noqa: D205 - the list is the sentence
+    Returns
+    -------
+    dict
+        `min`, `max`, `mean` and `deviation` of the values that are there (None where there are none); `empty`, the share of pixels
+        without a value; `body`, the share of body; `constant`, whether all values are one; `blank`, whether the frame shows nothing:
+        it is constant, or a CT of which not one pixel on the decimated grid reaches -500 HU.
+    """
     values = regions.image.array
     finite = regions.finite
     share = float(finite.mean())

@@ -139,6 +139,15 @@ def test_a_frame_inside_the_body_has_no_air() -> None:
         assert caught.value.values["reason"] == "no_air"
 
 
+def test_open_lung_at_the_border_is_not_taken_for_air() -> None:
+    rng = np.random.default_rng(3)
+    image = rng.normal(40, 15, (256, 256))
+    image[:, :70] = np.where(rng.random((256, 70)) < 0.6, rng.normal(-830, 60, (256, 70)), -1000)
+    with pytest.raises(NotApplicable) as caught:
+        measure(ct_air.METRIC, [image])
+    assert caught.value.values["reason"] == "no_air"
+
+
 def test_the_body_is_found_without_its_table() -> None:
     image = ct_body(np.random.default_rng(2))
     plain = Regions(make_image(image)).body

@@ -64,6 +64,16 @@ def test_a_bolus_tracking_slice_is_too_noisy(data, real_series) -> None:
     assert assessment.reason == "review_one_against"
 
 
+def test_a_quarter_of_the_dose_doubles_the_noise_of_the_same_slice(data, real_series) -> None:
+    noise = {}
+    for dose in ("full", "quarter"):
+        name = f"l506_{dose}_s176.nii.gz"
+        (series,) = read(data / "ct" / name, value_range=(-1024, 3071), modality="CT").series
+        real_series.append(name)
+        (noise[dose],) = [one.value for one in assess(series, [], SETTINGS).measurements if one.quantity.value == "ct_noise"]
+    assert noise["quarter"] / noise["full"] == pytest.approx(2, rel=0.1)
+
+
 def test_the_liver_of_a_real_whole_body_scan_is_measured(data, real_series) -> None:
     (series,) = series_of(data, real_series, "pt", "pt_sts001_ge_ds_fdg_wb.zip")
     (liver,) = [one for one in assess(series, [], SETTINGS).measurements if one.quantity.value == "pt_liver_cov"]
