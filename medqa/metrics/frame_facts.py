@@ -20,7 +20,7 @@ def facts(regions: Regions) -> dict[str, Any]:
     -------
     dict
         `min`, `max`, `mean` and `deviation` of the values that are there (None where there are none); `empty`, the share of pixels
-        without a value; `body`, the share of body; `constant`, whether all values are one; `blank`, whether the frame shows nothing:
+        without a value; `body`, the share of body; `constant`, whether all values are one; `blank`, whether it shows nothing:
         it is constant, or a CT of which not one pixel on the decimated grid reaches -500 HU.
     """
     values = regions.image.array

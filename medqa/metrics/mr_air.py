@@ -1,6 +1,6 @@
 """What the air of an MR frame tells: its noise, or that the scanner masked or filtered it.
 
-Magnitude noise in air is Rayleigh distributed, or chi distributed with several coils (Dietrich et al., J Magn Reson Imaging
+Magnitude noise in air is Rayleigh distributed, or chi distributed with several coils (Dietrich et al., JMRI
 2007; 26:375). Vendors' filters, parallel imaging and masks put exact zeros or smooth values there instead: then the air
 measures nothing, and quantities taken from it are not computable, never bad.
 """

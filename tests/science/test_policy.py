@@ -22,7 +22,7 @@ NOISE = {"against": 60.0, "for": 10.0}
 TABLE = {
     "AAA": ("RESCAN", "rescan_two_witnesses"),
     "AAF": ("RESCAN", "rescan_two_witnesses"),
-    "AAS": ("RESCAN", "rescan_two_witnesses"),
+    "AAS": ("RESCAN", "rescan_two_witnesses"),  # codespell:ignore
     "AFA": ("RESCAN", "rescan_two_witnesses"),
     "AFF": ("REVIEW", "review_both_sides"),
     "AFS": ("REVIEW", "review_both_sides"),
