@@ -1,7 +1,8 @@
 """MR signal-to-noise ratio from the foreground and the air around it.
 
-Source: Dietrich O, Raya JG, Reeder SB, Reiser MF, Schoenberg SO. Measurement of signal-to-noise ratios in MR images. JMRI 2007; 26:375-385: SNR = 0.6551 * mean of the foreground / standard deviation of the air (Rayleigh noise). The
-deviation is taken from the median absolute deviation, which ghosts in the air move little.
+Source: Dietrich O, Raya JG, Reeder SB, Reiser MF, Schoenberg SO. Measurement of signal-to-noise ratios in MR images. JMRI 2007;
+26:375-385: SNR = 0.6551 * mean of the foreground / standard deviation of the air (Rayleigh noise). The deviation is taken from
+the median absolute deviation, which ghosts in the air move little.
 
 The limit is Rose's: below 3 to 5 times the noise nothing is told apart (Rose A, J Opt Soc Am 1948; 38:196); 3 is taken, since the
 foreground holds dim tissue too. Diffusion images live with less and have none. The lowest of the training scans is 8.
