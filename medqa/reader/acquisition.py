@@ -5,12 +5,16 @@ Enhanced objects keep the same facts in functional groups; `flat` brings those t
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydicom import Dataset
 
 from medqa.acquisition import Acquisition, CTAcquisition, MRAcquisition, PTAcquisition
 from medqa.reader.frame_header import spacing
 from medqa.reader.suv import Uptake
 from medqa.reader.values import code_meaning, integer, items, moment, number, numbers, raw, text, texts
+
+_ALWAYS_LOSSY: Final = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 
 
 def acquisition(header: Dataset, modality: str, transfer_syntax: str, suv: Uptake | None) -> Acquisition:
@@ -33,7 +37,7 @@ def acquisition(header: Dataset, modality: str, transfer_syntax: str, suv: Uptak
         columns=integer(header, "Columns") or 0,
         pixel_spacing_mm=spacing(header),
         bits_stored=integer(header, "BitsStored"),
-        lossy=text(header, "LossyImageCompression") == "01",
+        lossy=text(header, "LossyImageCompression") == "01" or transfer_syntax in _ALWAYS_LOSSY,
         transfer_syntaxes=(transfer_syntax,),
         patient_position=text(header, "PatientPosition"),
         ct=_ct(header) if modality == "CT" else None,

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from medqa.errors import UnreadableInstance
 from medqa.reader.sources import Buffer
@@ -60,7 +61,10 @@ def parse(data: Buffer, name: str) -> Parsed:
     stream.seek(0)
     try:
         header = dcmread(stream, force=True, stop_before_pixels=True)
+        # pydicom keeps the whole file with the dataset; a series keeps the dataset.
+        header.buffer = None
         implicit, little = header.original_encoding
+        _drop_unknown(header)
         if not len(header):
             raise UnreadableInstance(source=name, reason="its header is empty")
         kind, offset, length = _pixel_element(stream, implicit=bool(implicit), little=bool(little))
@@ -149,6 +153,13 @@ def _pixel_element(stream: io.BytesIO | mmap.mmap, *, implicit: bool, little: bo
     return kind, stream.tell() - len(head) + 8, int(struct.unpack(f"{order}H", head[6:8])[0])
 
 
+def _drop_unknown(header: Dataset) -> None:
+    """Drop elements of a value representation that does not exist: pydicom cannot even name their values."""
+    gone = [element.tag for element in header.values() if element.VR is not None and element.VR not in _REPRESENTATIONS]
+    for tag in gone:
+        del header[tag]
+
+
 def slim(header: Dataset) -> Dataset:
     """Take out of a header, in place, what a series need not keep: pixels, overlays, icons, frames' groups, long elements."""
     gone = []
@@ -176,4 +187,5 @@ def settle(header: Dataset) -> Dataset:
     return header
 
 
+_REPRESENTATIONS: Final = frozenset(str(representation.value) for representation in VR)
 _NEVER_KEPT: Final = frozenset({0x00880200, 0x52009230, 0xFFFCFFFC})

@@ -7,22 +7,28 @@ import logging
 import os
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.uid import UID, AllTransferSyntaxes
 
 from medqa.errors import UndecodablePixels
+from medqa.reader import codestream
 from medqa.reader.pixels import LARGEST_RATIO, used_bits
 from medqa.reader.values import HEADER_ERRORS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from medqa.reader.pixels import PixelFormat
+    from medqa.reader import codestream
+from medqa.reader.pixels import PixelFormat
 
 RLE: Final = "1.2.840.10008.1.2.5"
+JPEG_LS: Final = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
+END_OF_IMAGE: Final = b"\xff\xd9"
 _STDERR: Final = threading.Lock()
 
 # Every decoder that gives up is logged with its traceback; here the next one is tried, and the last failure has a name of its own.
@@ -38,14 +44,22 @@ def decode(form: PixelFormat, index: int) -> NDArray[Any]:
         Where the frame is not there, or no decoder reads it.
     """
     data = _frame_bytes(form, index)
+    stated = codestream.size(data)
+    if stated is not None and stated != (form.rows, form.columns):
+        raise UndecodablePixels(source=form.source.name, reason="the compressed image has another size than the header says")
     if form.frame_bytes > LARGEST_RATIO * len(data) + 65536:
         raise UndecodablePixels(source=form.source.name, reason="the compressed frame claims an absurd size")
-    single = _single_frame(form, data)
-    values = _by_pydicom(single, form)
+    if form.transfer_syntax in JPEG_LS and data.rfind(END_OF_IMAGE, -64) < 0:
+        # CharLS takes ten seconds to find out.
+        raise UndecodablePixels(source=form.source.name, reason="the compressed frame is cut short")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers that disagree with the compressed stream; the values are judged below
+        single = _single_frame(form, data)
+        values = _by_pydicom(single, form)
+        if values is None:
+            values = _by_simpleitk(single)
     if values is None:
-        values = _by_simpleitk(single)
-    if values is None:
-        raise UndecodablePixels(source=form.source.name, reason=f"no decoder reads transfer syntax {form.transfer_syntax}")
+        raise UndecodablePixels(source=form.source.name, reason=f"no decoder reads transfer syntax {form.transfer_syntax[:64]}")
     if values.shape != (form.rows, form.columns):
         raise UndecodablePixels(source=form.source.name, reason="the compressed image has another size than the header says")
     return used_bits(values, form) if form.transfer_syntax == RLE else values
@@ -72,7 +86,6 @@ def _single_frame(form: PixelFormat, data: bytes) -> Dataset:
     from pydicom import Dataset
     from pydicom.dataset import FileMetaDataset
     from pydicom.encaps import encapsulate
-    from pydicom.uid import UID
 
     single = Dataset()
     single.file_meta = FileMetaDataset()
@@ -88,16 +101,13 @@ def _single_frame(form: PixelFormat, data: bytes) -> Dataset:
 
 
 def _by_pydicom(single: Dataset, form: PixelFormat) -> NDArray[Any] | None:
-    import warnings
-
     from pydicom.pixels.decoders.base import get_decoder
 
     try:
-        decoder = get_decoder(form.transfer_syntax)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about headers that disagree with the compressed stream; the values are judged below
-            values, _ = decoder.as_array(single, raw=True)
-    except (*HEADER_ERRORS, RuntimeError):
+        # For RLE pydicom's own decoder: the faster one in Rust panics on damaged data, past every `except Exception`.
+        plugin = "pydicom" if form.transfer_syntax == RLE else ""
+        values, _ = get_decoder(UID(form.transfer_syntax)).as_array(single, raw=True, decoding_plugin=plugin)
+    except (*HEADER_ERRORS, RuntimeError, MemoryError):
         return None
     return np.asarray(values)
 
@@ -106,7 +116,7 @@ def _by_simpleitk(single: Dataset) -> NDArray[Any] | None:
     """Return what GDCM inside SimpleITK decodes: the one that reads 12-bit JPEG (process 4)."""
     import SimpleITK as sitk
 
-    if single.file_meta.TransferSyntaxUID.is_private:
+    if single.file_meta.TransferSyntaxUID not in AllTransferSyntaxes:
         return None
     single.SOPClassUID, single.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "2.25.1"
     with tempfile.TemporaryDirectory() as folder:

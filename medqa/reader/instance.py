@@ -22,7 +22,7 @@ from medqa.reader.sop_classes import is_enhanced, modality_of, refusal
 from medqa.reader.sources import FileSource, Source
 from medqa.reader.suv import Uptake, activity_scale, uptake
 from medqa.reader.uids import hashed_uid
-from medqa.reader.values import integer, number, text
+from medqa.reader.values import HEADER_ERRORS, integer, number, text
 from medqa.series import Frame, FrameHeader, ReadingNote
 
 MOST_FRAMES: Final = 100_000
@@ -83,7 +83,11 @@ def _read(source: Source) -> Instance:
     if modality is None:
         raise UnreadableInstance(source=source.name, reason="it says neither class nor modality")
     form = _pixel_format(parsed, source)
-    return _instance(header, modality, form, digest, source.name)
+    try:
+        return _instance(header, modality, form, digest, source.name)
+    except HEADER_ERRORS as error:
+        # Deep inside a sequence a damaged element can still raise; single attributes never do (`values`).
+        raise UnreadableInstance(source=source.name, reason=f"its header is damaged ({type(error).__name__})") from error
 
 
 def _instance(header: Dataset, modality: str, form: PixelFormat, digest: str, name: str) -> Instance:
