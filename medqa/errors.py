@@ -109,6 +109,12 @@ class DeliveryFailed(MedqaError):
     code = "MQ500"
 
 
+class ReceiverUnreachable(MedqaError):
+    """{receiver} cannot be reached: {reason}. Nothing was sent; check address, port and AE title, for example with echoscu."""
+
+    code = "MQ501"
+
+
 class PortInUse(MedqaError):
     """Port {port} cannot be opened: {reason}. Stop the other program or choose another port with MEDQA_NODE__PORT."""
 

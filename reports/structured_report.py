@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _RATING: Final = {Verdict.ADEQUATE: Quality.DIAGNOSTIC, Verdict.RESCAN: Quality.NON_DIAGNOSTIC}
 _VERDICT: Final = own("verdict", "Verdict")
 _WHY: Final = own("verdict_reason", "Reason of the verdict")
+_NOT_CHECKED: Final = own("not_checked", "Not checked")
 _VERDICTS: Final = {verdict: own(verdict.value, verdict.value.capitalize()) for verdict in Verdict}
 _COMMENT: Final = Code("121106", "DCM", "Comment")
 _PROCEDURE: Final = Code("363679005", "SCT", "Imaging procedure")
@@ -127,6 +128,9 @@ def _group(
         evaluations.append((Quality.ASSESSMENT, rating))
     evaluations.append((_WHY, own(assessment.reason, assessment.reason.replace("_", " ").capitalize())))
     evaluations += [(Quality.IMAGE_QUALITY, code) for code in reason_codes(assessment)]
+    evaluations += [
+        (_NOT_CHECKED, own(item.what, f"{item.what}: {item.reason}".replace("_", " "))) for item in assessment.not_checked
+    ]
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=dicom_values.own_uid("tracking", series.series_uid, series.part), identifier="image quality of the series"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from medqa.errors import DeliveryFailed, InvalidSettings, MedqaError, NothingToRead
+from medqa.errors import InvalidSettings, MedqaError, NothingToRead, ReceiverUnreachable
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -24,6 +24,8 @@ MOST_CONTEXTS: Final = 128
 MOST_LISTED: Final = 20
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 MOST_ASSOCIATIONS_LOST: Final = 3
+NO_ANSWER: Final = "no answer from the receiver"
+CONNECT_WITHIN_S: Final = 10.0
 TIMEOUT_S: Final = 60.0
 
 
@@ -143,7 +145,7 @@ def store(
 
     Raises
     ------
-    DeliveryFailed
+    ReceiverUnreachable
         Where the receiver cannot be reached, or refuses the association.
     """
     answers: list[Sent] = []
@@ -169,18 +171,23 @@ def _associate_and_send(items: Sequence[Item], host: str, port: int, aet: str, o
     """Send until the association ends; return how many files had their turn."""
     from pynetdicom import AE, _config, evt
 
+    place = f"{aet} at {host}:{port}"
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_WITHIN_S).close()
+    except OSError as error:
+        raise ReceiverUnreachable(receiver=place, reason=error.strerror or "it does not answer") from error
     # Files go out byte for byte as they lie on disk, never through a decoder.
     _config.STORE_SEND_CHUNKED_DATASET = True
     entity = AE(ae_title=own_aet)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT_S
-    entity.connection_timeout = 10
+    entity.connection_timeout = CONNECT_WITHIN_S
     entity.maximum_pdu_size = 131072
     for sop_class, syntax in dict.fromkeys(item.context for item in items):
         entity.add_requested_context(sop_class, syntax)
     association = entity.associate(host, port, ae_title=aet, max_pdu=131072, evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)])
     if not association.is_established:
         reason = "it refused the association" if association.is_rejected else "it does not answer"
-        raise DeliveryFailed(destination=f"{aet} at {host}:{port}", reason=reason)
+        raise ReceiverUnreachable(receiver=place, reason=reason)
     accepted = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
     done = 0
     try:
@@ -191,7 +198,11 @@ def _associate_and_send(items: Sequence[Item], host: str, port: int, aet: str, o
             if item.context not in accepted:
                 note(_answer(item, None, "the receiver does not take this kind of object in its encoding"))
                 continue
-            note(_send_one(association, item))
+            answer = _send_one(association, item)
+            note(answer)
+            if answer.text == NO_ANSWER:
+                association.abort()  # whatever state it is in: no further answer would come on it
+                break
     finally:
         if association.is_established:
             association.release()
@@ -207,7 +218,7 @@ def _send_one(association: Any, item: Item) -> Sent:
     except (ValueError, AttributeError, OSError, RuntimeError) as error:
         return _answer(item, None, f"not sent: {type(error).__name__}")
     if "Status" not in status:
-        return _answer(item, None, "no answer from the receiver")
+        return _answer(item, None, NO_ANSWER)
     code = int(status.Status)
     comment = f" {status.ErrorComment}" if status.get("ErrorComment") else ""
     return _answer(item, code, f"status 0x{code:04X}{comment}")

@@ -79,9 +79,10 @@ def _body(muscle: float) -> list[Shape]:
             Rod((side * 92, 4, -520), (side * 96, 4, -330), 13, 0.5),
             Ellipsoid((side * 100, 10, -300), (40, 38, 55), 0.9),
         ]
-    for level in range(18):
+    for level in range(15):
         shapes.append(Ellipsoid((0, 62, -280 + 34 * level), (21, 17, 15), 1.7, power=3.0))
-    shapes.append(Rod((0, 84, -280), (0, 84, 320), 7, 1.1))
+    shapes.append(Rod((0, 82, -280), (0, 72, 200), 7, 1.1))
+    shapes.append(Rod((0, 40, 215), (0, 24, 330), 12, 1.4))  # cervical spine
     return shapes
 
 
