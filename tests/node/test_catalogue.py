@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +112,11 @@ def test_an_empty_database_goes_up_and_down_again(tmp_path: Path) -> None:
     store.close()
 
 
-def _upgrade(folder: str) -> None:
-    store = Database(database.sqlite_url(Path(folder)))
-    store.upgrade(Path(folder) / "lock")
-    store.close()
-
-
 def test_several_processes_upgrade_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_upgrade, args=(str(tmp_path),)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    code = "import sys, pathlib as p; from dicom_node import database as d; r = p.Path(sys.argv[1])"
+    code += "; d.Database(d.sqlite_url(r)).upgrade(r / 'lock')"
+    processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(3)]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
 
 
 def test_a_commit_is_durable_and_a_writer_takes_its_lock_first(desk: Desk) -> None:

@@ -249,18 +249,23 @@ def test_a_listener_that_died_left_associations_open_and_its_successor_ends_them
 def test_an_ending_that_could_not_be_written_is_written_later(
     node: Receiving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    failed = []
+
     def fail(*_: object, **__: object) -> None:
+        failed.append(True)
         raise OperationalError("UPDATE", {}, Exception("database is locked"))
 
     with monkeypatch.context() as patched:
         patched.setattr(node.catalogue, "association_closed", fail)
         node.send([thing(1).file(tmp_path)])
-        _wait(lambda: True if all(not one.is_alive() for one in node.listener._callers) else None)
+        _wait(lambda: True if failed else None)
     assert node.catalogue.open_series()[0].open_associations == 1
-    node.listener.sweep()
-    record = node.catalogue.open_series()[0]
-    assert record.open_associations == 0
-    assert record.last_released is not None
+
+    def swept() -> object | None:
+        node.listener.sweep()
+        return _closed(node)
+
+    assert _wait(swept).last_released is not None
 
 
 def test_many_associations_at_once(node: Receiving, tmp_path: Path) -> None:
