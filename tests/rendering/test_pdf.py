@@ -174,16 +174,18 @@ def test_no_word_leaves_the_page_or_lies_on_another(case: str, lang: str, tmp_pa
     space = "{http://www.w3.org/1999/xhtml}"
     for page in root.iter(f"{space}page"):
         wide, high = float(page.attrib["width"]), float(page.attrib["height"])
-        words = [([float(word.attrib[side]) for side in ("xMin", "yMin", "xMax", "yMax")], word.text) for word in page]
+        words = [word.text for word in page]
         assert words, "an empty page"
-        for (left, top, right, bottom), word in words:
-            assert left > 40 and right < wide - 40 and top > 20 and bottom < high - 5, word  # noqa: PT018
-        for index, (one, word) in enumerate(words):
-            for other, neighbour in words[index + 1 :]:
-                across = min(one[2], other[2]) - max(one[0], other[0])
-                down = min(one[3], other[3]) - max(one[1], other[1])
-                shorter = min(one[3] - one[1], other[3] - other[1])
-                assert across < 1.0 or down < 0.35 * shorter, (word, neighbour)
+        left, top, right, bottom = (
+            np.array([float(word.attrib[side]) for word in page]) for side in ("xMin", "yMin", "xMax", "yMax")
+        )
+        out = (left < 40) | (right > wide - 40) | (top < 20) | (bottom > high - 5)
+        assert not out.any(), [words[index] for index in np.flatnonzero(out)]
+        across = np.minimum.outer(right, right) - np.maximum.outer(left, left)
+        down = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top)
+        lying = (across > 1.0) & (down > 0.35 * np.minimum.outer(bottom - top, bottom - top))
+        np.fill_diagonal(lying, False)
+        assert not lying.any(), [(words[one], words[other]) for one, other in np.argwhere(lying)]
 
 
 @pytest.mark.parametrize("case", ["ct", "mr", "pt"])
