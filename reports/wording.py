@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
 from medqa.assessment import Assessment, Finding, NotChecked, Scalar, Significance, Verdict
 from medqa.codes import Code, Unit
-from medqa.findings import FINDINGS
 from medqa.measurement import Measurement
 
 LANGUAGES: Final = ("en", "ja")
@@ -169,6 +168,17 @@ def finding_text(finding: Finding, lang: str = FALLBACK) -> str:
     return _capitalised(_phrase(finding, lang))
 
 
+def cause_text(message: str, lang: str = FALLBACK) -> str:
+    """Return what a kind of finding is called, without numbers and place."""
+    return _filled(_entry(f"finding.{message}", lang, message.replace("_", " ")), {})
+
+
+def withdrawal_text(messages: Iterable[str], lang: str = FALLBACK) -> str:
+    """Return the words that take live warnings back, after the whole series was found adequate."""
+    named = text("join.causes", lang).join(cause_text(message, lang) for message in messages)
+    return text("live.withdrawn", lang, causes=named)
+
+
 def not_checked_text(item: NotChecked, lang: str = FALLBACK) -> str:
     """Return what was not looked at and why."""
     values = {name: _reason_value(name, value, lang) for name, value in item.values.items()}
@@ -221,7 +231,7 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
     if name in ("witness", "witnesses"):
         return text("join.list", lang).join(text(f"witness.{word}", lang) for word in words)
     if name == "finding":
-        return FINDINGS[value].code.meaning if value in FINDINGS else value
+        return cause_text(value, lang)
     if name == "kind":
         return text(f"kind.{value}", lang)
     if name == "modality":

@@ -92,6 +92,12 @@ def test_a_finding_without_its_values_is_still_clean(message: str, lang: str) ->
     assert said[0] == said[0].upper()
 
 
+def test_a_live_warning_is_taken_back_in_words() -> None:
+    said = "Warning withdrawn: the whole series is adequate (warned of: images score under the limit)"
+    assert wording.withdrawal_text(["low_score_frames"]) == said
+    assert "スコアが限度を下回る画像" in wording.withdrawal_text(["low_score_frames", "blank_frames"], "ja")
+
+
 def test_an_id_that_is_missing_falls_back_and_never_fails() -> None:
     strange = dataclasses.replace(finding("single_slice"), message="not_in_any_catalogue", code=own("x", "Something new"))
     assert wording.finding_text(strange) == "Something new"
