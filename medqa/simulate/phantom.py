@@ -105,7 +105,7 @@ def pet(
     counts
         As a share of a scan of about three minutes a bed.
     """
-    grid = Grid(slices=slices, size=size, pixel_mm=640.0 / size, spacing_mm=spacing_mm)
+    grid = Grid(slices=slices, size=size, pixel_mm=640.0 / size, spacing_mm=spacing_mm, centre_z_mm=55.0)
     patient = anatomy_pet.draw(generator)
     array = np.stack([anatomy_pet.paint_slice(patient, grid, float(z)) for z in grid.heights_mm])
     for image in array:

@@ -6,12 +6,15 @@ import dataclasses
 import datetime
 import io
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from medqa import dicom_values
@@ -404,6 +407,31 @@ def test_what_cannot_be_copied_is_emptied_and_listed() -> None:
     }
     made = objects(series_of(SOURCES["old date"]))[0]
     assert made.StudyDate == "19961202"  # the form of ACR-NEMA, which means the same
+
+
+@given(
+    keyword=st.sampled_from([row.keyword for row in (*dicom_values.PATIENT, *dicom_values.STUDY, *dicom_values.EQUIPMENT)]),
+    value=st.binary(max_size=100) | st.from_regex(r"[0-9.:+A-Z^= -]{0,70}", fullmatch=True).map(str.encode),
+)
+def test_whatever_bytes_a_header_holds_what_is_copied_is_valid(keyword: str, value: bytes) -> None:
+    tables = (*dicom_values.PATIENT, *dicom_values.STUDY, *dicom_values.EQUIPMENT)
+    row = next(row for row in tables if row.keyword == keyword)
+    copy, invalid = dicom_values.copied(raw(keyword, value), (row,))
+    assert set(invalid) <= {keyword}
+    if keyword in copy:
+        element = copy[keyword]
+        pydicom.valuerep.validate_value(element.VR, str(element.value), pydicom.config.RAISE)
+    assert keyword in copy or row.type == 3
+    if row.type == 1:
+        assert dicom_values.is_uid(copy.StudyInstanceUID)
+
+
+@given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
+def test_our_uids_are_valid_and_differ_when_their_parts_do(one: list[str], other: list[str]) -> None:
+    uids = [dicom_values.own_uid("test", *parts) for parts in (one, other)]
+    assert all(dicom_values.is_uid(uid) and pydicom.uid.UID(uid).is_valid for uid in uids)
+    assert (uids[0] == uids[1]) == (one == other)
+    assert uuid.UUID(int=int(uids[0].removeprefix("2.25."))).variant == uuid.RFC_4122
 
 
 # ---- the whole -------------------------------------------------------------------------------------------------------------

@@ -135,14 +135,14 @@ def test_the_pet_shows_liver_and_bladder_at_their_suv() -> None:
     made = phantom.pet(np.random.default_rng(3), slices=3, spacing_mm=159.0)
     suv = made.array / anatomy_pet.BQ_PER_ML_PER_SUV
     heights = list(made.grid.heights_mm)
-    assert heights == [-159.0, 0.0, 159.0]
-    assert at(made, -70, 0, 0, 25).mean() / anatomy_pet.BQ_PER_ML_PER_SUV == pytest.approx(2.2, rel=0.15)
+    assert heights == [-104.0, 55.0, 214.0]
+    assert at(made, -70, 0, 55, 20).mean() / anatomy_pet.BQ_PER_ML_PER_SUV == pytest.approx(2.2, rel=0.15)
     assert suv[:, :20, :20].mean() < 0.05
 
 
 def test_pet_noise_grows_when_counts_get_fewer_while_the_mean_stays() -> None:
-    many, few = (SMALL["PT"](4, slices=1, counts=counts) for counts in (4.0, 1 / 4))
-    livers = [at(made, -70, 0, 0, 30) for made in (many, few)]
+    many, few = (SMALL["PT"](4, slices=1, size=128, counts=counts) for counts in (4.0, 1 / 4))
+    livers = [at(made, -70, 0, 55, 25) for made in (many, few)]
     assert livers[0].mean() == pytest.approx(livers[1].mean(), rel=0.15)
     ratio = (livers[1].std() / livers[1].mean()) / (livers[0].std() / livers[0].mean())
     assert 2.0 < ratio < 6.0  # the root of 16 for a linear reconstruction; OSEM is not
