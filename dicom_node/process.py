@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
 from medqa import assess
 from medqa.acquisition import Acquisition
 from medqa.assessment import Assessment, FrameEvidence, HeatMap, NotChecked, Provenance, Scorer, SeriesReference, Verdict
+from medqa.codes import Unit
 from medqa.config import ReportSettings, Settings
 from medqa.errors import MedqaError
 from medqa.findings import finding
 from medqa.reader import LeftOut, Reading
 from medqa.series import ReadingNote, Series
+from medqa.volume import Array, Volume
 from reports import wording
 from reports.deliverables import Deliverables, render
 
@@ -161,6 +166,43 @@ def unreadable(
     )
 
 
+def imageless(assessment: Assessment, paths: Sequence[Path]) -> Series:
+    """Return a series without frames, for the report on one that could not be read: patient and study from any header there is."""
+    header = next((found for path in paths if (found := _any_header(path)) is not None), Dataset())
+    header.StudyInstanceUID, header.SeriesInstanceUID = assessment.series.study_uid, assessment.series.series_uid
+    return Series(
+        study_uid=assessment.series.study_uid,
+        series_uid=assessment.series.series_uid,
+        part="",
+        modality=assessment.series.modality,
+        acquisition=assessment.acquisition,
+        frames=(),
+        stacks=(),
+        volume=Volume(
+            shape=(0, 0, 0),
+            spacing_mm=(1.0, 1.0, 1.0),
+            origin_mm=(0.0, 0.0, 0.0),
+            direction=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+            unit=Unit.ARBITRARY,
+            read=_nothing,
+        ),
+        instances=(),
+        header=header,
+    )
+
+
+def _any_header(path: Path) -> Dataset | None:
+    try:
+        found = dcmread(path, stop_before_pixels=True, defer_size=1024)
+    except (InvalidDicomError, OSError, EOFError, ValueError, struct.error, AttributeError, NotImplementedError, KeyError):
+        return None
+    return found if "PatientID" in found else None
+
+
+def _nothing(z: int) -> Array:
+    raise IndexError(z)
+
+
 def explain(
     assessment: Assessment,
     series: Series,
@@ -196,7 +238,7 @@ def write(
     heat_maps: Sequence[HeatMap],
     lang: str,
     settings: ReportSettings,
-    now: datetime,
+    now: datetime | None = None,
 ) -> tuple[Deliverables, list[Path]]:
     """Render, and write `report.pdf`, `assessment.json` and the DICOM objects into `folder`; return the objects' paths too."""
     made = render(assessment, series, tuple(heat_maps), lang=lang, settings=settings, now=now)

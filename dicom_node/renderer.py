@@ -7,9 +7,11 @@ for heat maps, a process of the node loads torch.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,21 +21,37 @@ from dicom_node import telemetry
 from dicom_node.alone import Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.gathered import Gathered
-from dicom_node.process import assessments_of, explain, write
-from dicom_node.records import Job, JobKind, RenderedObject, Status
+from dicom_node.lifecycle import State
+from dicom_node.process import assessments_of, explain, imageless, write
+from dicom_node.records import Job, JobKind, RenderedObject, SeriesRecord, Status
 from medqa.assessment import Assessment, Scorer
 from medqa.config import Settings
 from medqa.errors import JobLost, MedqaError, RenderingFailed
 from medqa.series import Series
 
 POLL_S: Final = 0.1
+LOOK_EVERY_S: Final = 0.3
+STOOD_S: Final = 0.5
+"""So old is a provisional assessment before its report is prepared: while images trickle in, each would be in vain."""
 OWNER: Final = "renderer"
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A report that was made of a provisional assessment, in a folder of its own."""
+
+    document: Mapping[str, Any]
+    folder: Path
+    objects: tuple[RenderedObject, ...]
+
+
 class Renderer:
-    """Render one JUDGED revision after the other.
+    """Render one JUDGED revision after the other, and while there is none, prepare what will probably be next.
+
+    A report is made from the provisional assessment as soon as that has stood for a moment. It is shown and sent only once the
+    verdict is final, and only where that is the same document.
 
     Parameters
     ----------
@@ -43,18 +61,25 @@ class Renderer:
         Of this process.
     scorers
         Asked for heat maps.
+    clock
+        Seconds since the epoch.
     """
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, scorers: Sequence[Scorer]) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, scorers: Sequence[Scorer], clock: Callable[[], float] = time.time
+    ) -> None:
         self._settings = settings
         self._catalogue = catalogue
         self._scorers = scorers
+        self._clock = clock
+        self._prepared: dict[tuple[str, int], _Prepared] = {}
+        self._looked_at = 0.0
 
     def step(self) -> bool:
-        """Render what waits longest; return whether there was something."""
+        """Render what waits longest, else prepare one report; return whether there was something to do."""
         job = self._catalogue.claim(JobKind.RENDER, OWNER, self._settings.node.lease_s)
         if job is None:
-            return False
+            return self._prepare()
         if job.attempts > self._settings.node.attempts:
             self._catalogue.give_up(job, str(RenderingFailed(reason=f"{job.attempts - 1} attempts ended before it was done")))
             return True
@@ -75,27 +100,61 @@ class Renderer:
         stored = self._catalogue.assessment(job.series_uid, job.revision, Status.FINAL)
         if record is None or stored is None:
             raise RenderingFailed(reason="there is no final assessment")
-        assessments = assessments_of(stored.document)
-        parts = self._parts(job)
-        folder = self._settings.node.storage / "reports" / record.key / f"revision-{job.revision}"
-        made: list[RenderedObject] = []
+        prepared = self._prepared.pop((job.series_uid, job.revision), None)
+        ready = prepared is not None and prepared.document == stored.document
+        made = prepared if ready and prepared is not None else self._make(record, stored.document)
+        folder = made.folder.with_name(f"revision-{job.revision}")
+        shutil.rmtree(folder, ignore_errors=True)
+        made.folder.replace(folder)
+        _make_durable(folder.parent)
+        objects = [replace(one, path=folder / one.path.relative_to(made.folder)) for one in made.objects]
+        log.info("rendered", series=record.key, revision=job.revision, objects=len(objects), prepared=ready)
+        return objects
+
+    def _prepare(self) -> bool:
+        if self._clock() - self._looked_at < LOOK_EVERY_S:
+            return False
+        self._looked_at = self._clock()
+        open_series = {(record.series_uid, record.revision): record for record in self._catalogue.open_series()}
+        self._prepared = {key: one for key, one in self._prepared.items() if key in open_series or self._is_judged(*key)}
+        for key, record in open_series.items():
+            stored = self._catalogue.assessment(*key, Status.PROVISIONAL)
+            if stored is None or stored.instances != record.instances or self._clock() - stored.made_at < STOOD_S:
+                continue
+            known = self._prepared.get(key)
+            if known is not None and known.document == stored.document:
+                continue
+            try:
+                self._prepared[key] = self._make(record, stored.document)
+            except Exception:
+                log.exception("prepare_failed", series=record.key)
+                self._prepared[key] = _Prepared(document=stored.document, folder=Path(), objects=())
+            return True
+        return False
+
+    def _is_judged(self, series_uid: str, revision: int) -> bool:
+        record = self._catalogue.series(series_uid, revision)
+        return record is not None and record.state in {State.READY, State.JUDGED}
+
+    def _make(self, record: SeriesRecord, document: Mapping[str, Any]) -> _Prepared:
+        """Write the report of an assessment into a hidden folder beside those of the revisions."""
+        reports = self._settings.node.storage / "reports" / record.key
+        folder = reports / f".revision-{record.revision}"
+        shutil.rmtree(folder, ignore_errors=True)
+        stored = self._catalogue.instances_of(record.series_uid, revision=record.revision, judged=True)
+        parts = {series.part: series for series in Gathered.of(stored).reading().series}
+        assessments = assessments_of(document)
+        objects: list[RenderedObject] = []
         for number, assessment in enumerate(assessments, start=1):
-            series = parts.get(assessment.series.part)
-            if series is None:
-                raise RenderingFailed(reason="its images can no longer be read")
+            series = parts.get(assessment.series.part) or imageless(assessment, [one.path for one in stored])
             place = folder if len(assessments) == 1 else folder / f"part-{number}"
-            made += self._one(assessment, series, place, datetime.fromtimestamp(stored.made_at, UTC))
-            self._catalogue.heartbeat(job, self._settings.node.lease_s)
-        log.info("rendered", series=record.key, revision=job.revision, objects=len(made))
-        return made
+            objects += self._one(assessment, series, place)
+        _make_durable(folder)
+        return _Prepared(document=document, folder=folder, objects=tuple(objects))
 
-    def _parts(self, job: Job) -> dict[str, Series]:
-        stored = self._catalogue.instances_of(job.series_uid, revision=job.revision, judged=True)
-        return {series.part: series for series in Gathered.of(stored).reading().series}
-
-    def _one(self, assessment: Assessment, series: Series, folder: Path, now: datetime) -> list[RenderedObject]:
+    def _one(self, assessment: Assessment, series: Series, folder: Path) -> list[RenderedObject]:
         maps = explain(assessment, series, self._scorers)
-        made, paths = write(folder, assessment, series, maps, self._settings.report.lang, self._settings.report, now)
+        made, paths = write(folder, assessment, series, maps, self._settings.report.lang, self._settings.report)
         for path in folder.iterdir():
             _make_durable(path)
         _make_durable(folder)

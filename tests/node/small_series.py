@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,14 @@ SIDE = 64
 
 def series(modality: str, count: int = 24, *, seed: int = 0, side: int = SIDE, noise: float = 0.02) -> list[Dataset]:
     """Return the instances of one series in their order in space."""
+    return list(instances(modality, count, seed=seed, side=side, noise=noise))
+
+
+def instances(modality: str, count: int, *, seed: int = 0, side: int = SIDE, noise: float = 0.02) -> Iterator[Dataset]:
+    """Yield what `series` returns, one after the other: a long series need not fit into memory."""
     uids = {name: generate_uid(entropy_srcs=[name, modality, str(seed)]) for name in ("study", "series", "frame of reference")}
-    return [_instance(modality, index, count, uids, np.random.default_rng([seed, index]), side, noise) for index in range(count)]
+    for index in range(count):
+        yield _instance(modality, index, count, uids, np.random.default_rng([seed, index]), side, noise)
 
 
 def _instance(
