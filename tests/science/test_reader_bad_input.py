@@ -293,3 +293,30 @@ SEEDS = [
     encoded(enhanced("enhanced MR", np.stack([ramp(), ramp(1)]), [{"z": 0, "b": 0}, {"z": 3, "b": 800}])),
     encoded(dataset(), DeflatedExplicitVRLittleEndian),
 ]
+
+
+def test_one_attribute_of_an_unknown_representation_costs_only_itself(tmp_path: Path) -> None:
+    data = GOOD.replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00ZZ")
+    assert data != GOOD
+    series = read(written(tmp_path, data)).series[0]
+    assert "PatientName" not in series.header
+    assert series.header.PatientID == "H1"
+    assert series.frames[0].read().array.shape == (32, 40)
+
+
+@pytest.mark.parametrize(("at", "value"), [(0, b"\x20\x00"), (2, b"\xff\xff")])
+def test_a_compressed_frame_of_another_size_is_not_decoded(tmp_path: Path, at: int, value: bytes) -> None:
+    """The stream's own header says another size, up to one that no memory holds."""
+    from pydicom import dcmread
+    from pydicom.uid import JPEGLSLossless
+
+    made = dataset()
+    made.file_meta = dcmread(written(tmp_path, GOOD)).file_meta
+    made.compress(JPEGLSLossless, generate_instance_uid=False)
+    made.save_as(tmp_path / "bad.dcm", enforce_file_format=True)
+    data = bytearray((tmp_path / "bad.dcm").read_bytes())
+    start = data.index(b"\xff\xd8\xff\xf7") + 7 + at
+    data[start : start + 2] = value
+    frame = read_instance(written(tmp_path, bytes(data))).frames[0]
+    with pytest.raises(UndecodablePixels, match="another size"):
+        frame.read()
