@@ -15,6 +15,8 @@ ANGLE_TOLERANCE: Final = 0.01
 """Direction cosines that differ less are one orientation (0.6°): scanners round them, and rounding must not split a stack."""
 SPACING_TOLERANCE: Final = 1e-3
 SAME_PLACE_MM: Final = 0.01
+MANY_PLANES: Final = 6
+"""More orientations than this are one acquisition around an axis (radial slices, rotating projections), not several series."""
 
 _AXIAL: Final[tuple[Vector, Vector]] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
@@ -51,9 +53,11 @@ def place(header: FrameHeader, axis: Vector) -> float | None:
 def geometry_labels(headers: Sequence[FrameHeader]) -> list[tuple[int, ...]]:
     """Return a label a frame: frames of one label share matrix, spacing and orientation within tolerance.
 
-    The same labels come out whatever the order of the frames.
+    The same labels come out whatever the order of the frames. More than `MANY_PLANES` orientations count as one.
     """
-    orientations = _clusters({header.orientation for header in headers if header.orientation is not None}, ANGLE_TOLERANCE)
+    orientations = plane_numbers(headers)
+    if max(orientations.values()) >= MANY_PLANES:
+        orientations = dict.fromkeys(orientations, 0) | {None: -1}
     spacings = _clusters({header.spacing_mm for header in headers if header.spacing_mm is not None}, SPACING_TOLERANCE)
     return [
         (
@@ -64,6 +68,11 @@ def geometry_labels(headers: Sequence[FrameHeader]) -> list[tuple[int, ...]]:
         )
         for header in headers
     ]
+
+
+def plane_numbers(headers: Sequence[FrameHeader]) -> dict[object, int]:
+    """Return a number for every orientation, the same for those within tolerance; -1 for None."""
+    return _clusters({header.orientation for header in headers if header.orientation is not None}, ANGLE_TOLERANCE)
 
 
 def _clusters(values: set[object], tolerance: float) -> dict[object, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from medqa.reader.geometry import SAME_PLACE_MM, normal, place
+from medqa.reader.geometry import MANY_PLANES, SAME_PLACE_MM, normal, place, plane_numbers
 from medqa.series import Frame
 from medqa.volume import Vector
 
@@ -29,7 +29,6 @@ class Sorted:
 
 def sort(frames: Sequence[Frame]) -> Sorted:
     """Return the frames stack by stack, each along the normal of its planes; the same whatever the order given."""
-    axis = normal(sorted(frames, key=arrival))
     contrasts: dict[str, list[Frame]] = defaultdict(list)
     labels = _contrast_labels(frames)
     for frame, label in zip(frames, labels, strict=True):
@@ -37,6 +36,7 @@ def sort(frames: Sequence[Frame]) -> Sorted:
     stacks: list[tuple[str, tuple[Frame, ...]]] = []
     repeated = 0
     for label in sorted(contrasts, key=_natural):
+        axis = normal(sorted(contrasts[label], key=arrival))
         for own, group in _timed(contrasts[label], axis):
             passes = _passes(group, axis)
             if len(passes) > 1:
@@ -62,12 +62,14 @@ def b_shell(value: float) -> float:
 
 
 def _contrast_labels(frames: Sequence[Frame]) -> list[str]:
-    """Return what makes a frame another picture of the same place: its echo and b-value, where they vary."""
+    """Return what makes a frame another picture: its plane (of many around an axis), echo and b-value, where they vary."""
+    planes = plane_numbers([frame.header for frame in frames])
+    turning = max(planes.values()) >= MANY_PLANES
     echoes = {frame.header.echo for frame in frames}
     shells = {None if frame.header.b_value is None else b_shell(frame.header.b_value) for frame in frames}
     out = []
     for frame in frames:
-        words = []
+        words = [f"plane {planes[frame.header.orientation] + 1}"] if turning else []
         if len(echoes) > 1:
             words.append(f"echo {frame.header.echo or '?'}")
         if len(shells) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import shutil
 import tracemalloc
 import zipfile
@@ -127,6 +128,22 @@ def test_one_series_uid_with_other_matrix_plane_or_kind_gives_parts(tmp_path: Pa
     assert len(set(parts)) == 4
     assert parts[1].startswith("coronal")
     assert all("mixed_geometry" in messages(series) for series in reading.series)
+
+
+def test_slices_around_an_axis_are_one_series(tmp_path: Path) -> None:
+    made = []
+    for index in range(12):
+        angle = math.pi * index / 12
+        plane = [math.cos(angle), math.sin(angle), 0.0, 0.0, 0.0, -1.0]
+        made.append(
+            dataset(
+                "MR", index, ImageOrientationPatient=plane, ImagePositionPatient=[-16 * math.cos(angle), -16 * math.sin(angle), 8]
+            )
+        )
+    store(tmp_path, made)
+    series = only(read(tmp_path))
+    assert [stack.stop - stack.start for stack in series.stacks] == [1] * 12
+    assert messages(series) == {}
 
 
 def test_gantry_modes_within_one_ct_stay_one_series(tmp_path: Path) -> None:
@@ -298,6 +315,7 @@ def test_the_header_keeps_the_patient_and_drops_the_weight(tmp_path: Path) -> No
     store(tmp_path, [made])
     header = only(read(tmp_path)).header
     assert header.PatientName == "Phantom^Hand"
+    assert len(pickle.dumps(header)) < 10_000
     assert not [tag for tag in header if tag.tag.group in (0x7FE0, 0x6000) or tag.tag == 0x00091001]
 
 
