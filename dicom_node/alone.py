@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from dicom_node import telemetry
 from dicom_node.catalogue import Catalogue
 from dicom_node.gathered import Gathered
-from dicom_node.process import Judged, accumulators, judge
+from dicom_node.process import Judged, Judges, judge
 from dicom_node.records import SeriesRecord
 from medqa.assess import Accumulator
 from medqa.assessment import Scorer
@@ -104,6 +104,6 @@ def _judge(
     telemetry.configure("alone")
     catalogue = Catalogue.open(settings)
     shelf = load(settings)
-    accumulator = accumulators(shelf.scorers, shelf.unusable, settings)[modality]
+    accumulator = Judges(shelf.scorers, shelf.unusable, settings).of(modality)
     channel.send(judge_stored(catalogue, series_uid, revision, accumulator, judged_at).document())
     catalogue.close()

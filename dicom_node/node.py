@@ -41,11 +41,12 @@ Main = Callable[[Settings, "Load", threading.Event, Report], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What one process does, and with how much priority given away."""
+    """What one process does, how much priority it gives away, and after how many silent seconds it counts as hanging."""
 
     name: str
     main: Main
     niceness: int = 0
+    silent_s: float | None = None
 
 
 # Each process imports what it runs and nothing else: the listener stays light, and the node's own process lighter still.
@@ -77,7 +78,7 @@ def _deliver(settings: Settings, load: Load, stop: threading.Event, ready: Repor
 
 PROGRAMS: Final = (
     Program(name="listener", main=_listen),
-    Program(name="scorer", main=_score, niceness=2),
+    Program(name="scorer", main=_score, niceness=2, silent_s=300.0),
     Program(name="renderer", main=_render, niceness=10),
     Program(name="delivery", main=_deliver, niceness=5),
 )
@@ -98,6 +99,7 @@ class _Running:
     channel: Connection
     started_at: float
     pause_s: float = FIRST_PAUSE_S
+    heard_at: float = 0.0
     restart_at: float | None = None
     facts: dict[str, Any] | None = field(default=None)
 
@@ -213,7 +215,12 @@ class Node:
         far_end.close()
         pause_s = FIRST_PAUSE_S if before is None else before.pause_s
         self._running[program.name] = _Running(
-            program=program, process=process, channel=channel, started_at=time.monotonic(), pause_s=pause_s
+            program=program,
+            process=process,
+            channel=channel,
+            started_at=time.monotonic(),
+            heard_at=time.monotonic(),
+            pause_s=pause_s,
         )
 
     def _await_ready(self, name: str) -> None:
@@ -234,18 +241,22 @@ class Node:
             return False
         if isinstance(said, MedqaError):
             raise said
-        running.facts = said
+        running.facts, running.heard_at = said, time.monotonic()
         return True
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
             wait([one.process.sentinel for one in self._running.values() if one.restart_at is None], timeout=0.2)
             for running in list(self._running.values()):
-                if running.facts is None and running.process.is_alive():
-                    with contextlib.suppress(MedqaError):
-                        self._hear(running, 0.0)
-                elif not running.process.is_alive():
+                if not running.process.is_alive():
                     self._restart_when_due(running)
+                    continue
+                with contextlib.suppress(MedqaError):
+                    self._hear(running, 0.0)
+                silent_s = running.program.silent_s
+                if silent_s is not None and time.monotonic() - running.heard_at > silent_s:
+                    log.error("process_hangs", process=running.program.name, silent_s=silent_s)
+                    running.process.kill()
 
     def _restart_when_due(self, running: _Running) -> None:
         now = time.monotonic()
@@ -261,6 +272,7 @@ class Node:
 
 def _enter(main: Main, settings: Settings, load: Load, niceness: int, channel: Connection) -> None:
     """Be one of the node's processes (the rim: what ends it is told to the node, and logged)."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # before numpy comes in: each process computes with one thread
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -83,9 +83,16 @@ def assessments_of(stored: Mapping[str, Any]) -> tuple[Assessment, ...]:
     return tuple(Assessment.from_json(part) for part in stored["assessments"])
 
 
-def accumulators(scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings) -> dict[str, assess.Accumulator]:
-    """Return, for every modality, what turns frames into an assessment: its networks, and the list of those that are unusable."""
-    return {modality: _accumulator(modality, scorers, unusable, settings) for modality in MODALITIES}
+class Judges:
+    """The accumulators of an installation: each modality has its own, with its networks and the list of those that are unusable."""
+
+    def __init__(self, scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings) -> None:
+        self._by_modality = {modality: _accumulator(modality, scorers, unusable, settings) for modality in MODALITIES}
+        self._any = _accumulator(None, scorers, unusable, settings)
+
+    def of(self, modality: str) -> assess.Accumulator:
+        """Return the accumulator of a modality; a series whose header names another one is judged by what its frames are."""
+        return self._by_modality.get(modality, self._any)
 
 
 def judge(
@@ -125,14 +132,16 @@ def _with_lost(series: Series, lost: Sequence[LeftOut]) -> Series:
     return dataclasses.replace(series, notes=(*series.notes, note))
 
 
-def _accumulator(modality: str, scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings) -> assess.Accumulator:
-    others = {f"_{other.lower()}" for other in MODALITIES if other != modality}
+def _accumulator(
+    modality: str | None, scorers: Sequence[Scorer], unusable: Sequence[Unusable], settings: Settings
+) -> assess.Accumulator:
+    others = {f"_{other.lower()}" for other in MODALITIES if modality not in {None, other}}
     missing = [
         NotChecked(what=bundle.name, reason="bundle_unusable", values={"bundle": bundle.name, "code": bundle.code})
         for bundle in unusable
         if not bundle.name.endswith(tuple(others))
     ]
-    return assess.Accumulator([scorer for scorer in scorers if scorer.modality == modality], settings, missing)
+    return assess.Accumulator([scorer for scorer in scorers if modality in {None, scorer.modality}], settings, missing)
 
 
 def assess_from_disk(

@@ -21,10 +21,9 @@ from dicom_node.alone import Alone, Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.completion import Completion, completion
 from dicom_node.evidence import EvidenceCache
-from dicom_node.process import Judged, accumulators, unreadable
+from dicom_node.process import Judged, Judges, unreadable
 from dicom_node.records import Job, JobKind, NodeEvent, SeriesRecord, Status
 from dicom_node.streaming import BEHIND_S, Stream
-from medqa.assess import Accumulator
 from medqa.assessment import Finding, Verdict
 from medqa.config import Settings
 from medqa.errors import JobLost
@@ -36,6 +35,7 @@ BATCH: Final = 4
 READ_AT_ONCE: Final = 64
 """Headers read in one round, so that a burst does not hold up the frames of other series."""
 ADOPT_EVERY_S: Final = 1.0
+TELL_EVERY_S: Final = 5.0
 DEATHS: Final = 3
 """So many attempts that ended with the whole scorer make a series unreadable; one child process dying of it does so at once."""
 OWNER: Final = "scorer"
@@ -54,7 +54,7 @@ class Follower:
     catalogue
         Of this process.
     judges
-        By modality.
+        What turns frames into assessments.
     cache
         Evidence of an earlier life.
     alone
@@ -67,7 +67,7 @@ class Follower:
         self,
         settings: Settings,
         catalogue: Catalogue,
-        judges: Mapping[str, Accumulator],
+        judges: Judges,
         cache: EvidenceCache,
         alone: Callable[[SeriesRecord, str], Alone],
         clock: Callable[[], float] = time.time,
@@ -125,7 +125,7 @@ class Follower:
         return busy
 
     def _new(self, record: SeriesRecord) -> Stream:
-        judge = self._judges[record.modality]
+        judge = self._judges.of(record.modality)
         stream = Stream(record, judge, self._settings, self._cache.get(record.series_uid))
         self._streams[_key(record)] = stream
         return stream
@@ -215,7 +215,8 @@ class Follower:
         events = []
         if warned and verdict == Verdict.ADEQUATE:
             causes = sorted({warning.message for warning in warned})
-            events.append(_event("live_warning_withdrawn", record, {"causes": causes, "verdict": verdict}))
+            said = wording.withdrawal_text(causes, self._settings.report.lang)
+            events.append(_event("live_warning_withdrawn", record, {"causes": causes, "verdict": verdict, "text": said}))
         reason = None if verdict else next((item["kind"] for item in document["left_out"]), "empty")
         self._catalogue.finish_judging(job, document, verdict=verdict, reason=reason, events=events)
         self._cache.forget(record.series_uid)
@@ -292,7 +293,7 @@ class Follower:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
 
 
-def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[dict[str, Any]], None]) -> None:
+def run(settings: Settings, load: Load, stop: threading.Event, tell: Callable[[dict[str, Any]], None]) -> None:
     """Be the scorer process until told to stop.
 
     Parameters
@@ -303,26 +304,32 @@ def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[
         Opens the bundles, once.
     stop
         Set from outside.
-    ready
-        Told the names of usable and unusable bundles once they are loaded.
+    tell
+        Told the names of usable and unusable bundles once they are loaded, and again from time to time: a scorer that falls
+        silent hangs in some decoder, and is ended.
     """
     telemetry.configure("scorer")
     catalogue = Catalogue.open(settings)
     catalogue.end_leases(OWNER)
     shelf = load(settings)
     usable = [scorer.name for scorer in shelf.scorers]
-    ready({"usable": usable, "unusable": [(one.name, one.code, one.text) for one in shelf.unusable]})
+    facts = {"usable": usable, "unusable": [(one.name, one.code, one.text) for one in shelf.unusable]}
+    tell(facts)
     follower = Follower(
         settings,
         catalogue,
-        accumulators(shelf.scorers, shelf.unusable, settings),
+        Judges(shelf.scorers, shelf.unusable, settings),
         EvidenceCache(settings.node.storage / "evidence.db"),
         lambda record, judged_at: Alone(settings, load, record, judged_at),
     )
     try:
+        told_at = time.monotonic()
         while not stop.is_set():
             if not follower.step():
                 stop.wait(POLL_S)
+            if time.monotonic() - told_at > TELL_EVERY_S:
+                told_at = time.monotonic()
+                tell(facts)
     finally:
         follower.stop()
         catalogue.close()

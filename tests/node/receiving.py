@@ -12,7 +12,7 @@ from pydicom import Dataset
 from dicom_node.alone import Alone, Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.evidence import EvidenceCache
-from dicom_node.process import accumulators
+from dicom_node.process import Judges
 from dicom_node.records import Arrival, NodeEvent, SeriesRecord
 from dicom_node.worker import Follower
 from medqa.config import NodeSettings, Settings
@@ -48,7 +48,7 @@ class Receiver:
         return Follower(
             self.settings,
             self.catalogue,
-            accumulators(shelf.scorers, shelf.unusable, self.settings),
+            Judges(shelf.scorers, shelf.unusable, self.settings),
             EvidenceCache(self.folder / "evidence.db"),
             lambda record, judged_at: Alone(self.settings, self.load, record, judged_at),
             self.clock,

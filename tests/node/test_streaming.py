@@ -13,7 +13,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_node.gathered import Gathered
-from dicom_node.process import accumulators
+from dicom_node.process import Judges
 from dicom_node.records import SeriesRecord, StoredInstance
 from dicom_node.streaming import BEHIND_S, Stream
 from medqa import reader
@@ -40,7 +40,7 @@ def stored(paths: list[Path]) -> list[StoredInstance]:
 def stream(modality: str, remembered: dict[Any, FrameEvidence] | None = None) -> Stream:
     settings = Settings()
     shelf = fake_load(settings)
-    judge = accumulators(shelf.scorers, (), settings)[modality]
+    judge = Judges(shelf.scorers, (), settings).of(modality)
     return Stream(cast("SeriesRecord", None), judge, settings, remembered or {})
 
 

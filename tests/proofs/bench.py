@@ -190,7 +190,7 @@ def _from_disk(folder: Path, models: Path | None) -> str:
     steps += [(scorer.name, partial(scorer.score, images), 40) for scorer in shelf.scorers if _is(scorer, "mal")]
     rows = [(f"{SLICES} slices: read", f"{read_s:.2f} s", ""), (f"{SLICES} slices: judged", f"{judged_s:.2f} s", "")]
     rows += [(name, f"{count / _time(step):.0f} frames/s", "") for name, step, count in steps]
-    evidence = process.accumulators(shelf.scorers, (), settings)["CT"].evidence(images)
+    evidence = process.Judges(shelf.scorers, (), settings).of("CT").evidence(images)
     evidence += [evidence[-1]] * (SLICES - 40)
     bags = [
         (f"{scorer.name}: a bag of 24 frames", partial(scorer.conclude, one, evidence))
