@@ -145,7 +145,7 @@ def _add(series: _Gathered, instance: Instance) -> None:
     series.references[instance.sop_instance_uid] = InstanceReference(
         sop_class_uid=instance.sop_class_uid,
         sop_instance_uid=instance.sop_instance_uid,
-        number_of_frames=len(instance.frames),
+        number_of_frames=instance.number_of_frames,
     )
 
 

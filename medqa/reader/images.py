@@ -129,6 +129,7 @@ def read_image(source: FileSource, value_range: Range | None, modality: str | No
         acquisition=_acquisition(frames[0], unit),
         part_key=(_SECONDARY_CAPTURE, unit.value),
         name=source.name,
+        number_of_frames=len(frames),
     )
     return replace(assemble([instance]).series[0], source=kind)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from medqa.errors import RefusedObject, UndecodablePixels, UnreadableInstance
 from medqa.reader import enhanced, frame_header
 from medqa.reader.acquisition import acquisition
 from medqa.reader.dataset import Parsed, data_set, parse, slim
+from medqa.reader.mosaic import Tile, tile_headers, tiles
 from medqa.reader.pixels import TISSUE_HU, UNDEFINED_LENGTH, FramePixels, PixelFormat, Rescale
 from medqa.reader.reading import Instance
 from medqa.reader.sop_classes import is_enhanced, modality_of, refusal
@@ -95,28 +97,24 @@ def _instance(header: Dataset, modality: str, form: PixelFormat, digest: str, na
     suv = uptake(flat) if modality == "PT" else None
     uid = text(header, "SOPInstanceUID") or hashed_uid("instance", digest)
     unit, scale = _unit(flat, modality)
-    notes: dict[str, ReadingNote] = {}
-    frames = []
-    for index, (frame, own) in enumerate(_frame_headers(header, modality, form, suv)):
+    frames: list[Frame] = []
+    invalid = False
+    for number, (frame, own, index, tile) in enumerate(_frame_headers(header, modality, form, suv), start=1):
         slope, intercept = frame.slope * scale, frame.intercept * scale
         if not math.isfinite(slope) or slope == 0 or not math.isfinite(intercept):
-            notes["invalid_rescale"] = ReadingNote(message="invalid_rescale", values={"count": 1})
-            slope, intercept = 1.0, 0.0
-        if min(form.rows, form.columns) < TINY:
-            notes["tiny_image"] = ReadingNote(message="tiny_image", values={"rows": form.rows, "columns": form.columns})
-        hounsfield = modality == "CT"
-        rescale = Rescale(
-            slope=slope, intercept=intercept, padding=_padding(own, form, slope, intercept, modality), hounsfield=hounsfield
-        )
+            invalid, slope, intercept = True, 1.0, 0.0
+            frame = replace(frame, slope=slope, intercept=intercept)  # noqa: PLW2901 - what was used is what is told
+        padding = _padding(own, form, slope, intercept, modality)
+        rescale = Rescale(slope=slope, intercept=intercept, padding=padding, hounsfield=modality == "CT")
         frames.append(
             Frame(
                 sop_instance_uid=uid,
-                number=index + 1,
+                number=number,
                 modality=modality,
                 unit=unit,
                 header=frame,
                 sha256=digest,
-                decode=FramePixels(form, index, rescale),
+                decode=FramePixels(form, index, rescale, tile),
             )
         )
     made = acquisition(flat, modality, form.transfer_syntax, suv)
@@ -132,24 +130,36 @@ def _instance(header: Dataset, modality: str, form: PixelFormat, digest: str, na
         acquisition=made,
         part_key=(text(header, "SOPClassUID") or "", unit.value),
         name=name,
-        notes=tuple(notes.values()),
+        number_of_frames=form.frames,
+        notes=_own_notes(form, invalid=invalid),
     )
 
 
-def _frame_headers(header: Dataset, modality: str, form: PixelFormat, suv: Uptake | None) -> Iterable[tuple[FrameHeader, Dataset]]:
+def _own_notes(form: PixelFormat, *, invalid: bool) -> tuple[ReadingNote, ...]:
+    notes = [ReadingNote(message="invalid_rescale", values={"count": 1})] if invalid else []
+    if min(form.rows, form.columns) < TINY:
+        notes.append(ReadingNote(message="tiny_image", values={"rows": form.rows, "columns": form.columns}))
+    return tuple(notes)
+
+
+def _frame_headers(
+    header: Dataset, modality: str, form: PixelFormat, suv: Uptake | None
+) -> Iterator[tuple[FrameHeader, Dataset, int, Tile | None]]:
+    """Yield each frame's header, the dataset where its padding stands, its stored frame (from 0), and its tile in a mosaic."""
     factor = None if suv is None else suv.factor
     if is_enhanced(header):
-        yield from enhanced.frame_headers(header, form.frames, modality, factor)
+        for index, (own, group) in enumerate(enhanced.frame_headers(header, form.frames, modality, factor)):
+            yield own, group, index, None
         return
-    single = frame_header.classic(
-        header,
-        rows=form.rows,
-        columns=form.columns,
-        suv_factor=factor,
-        modality=modality,
-    )
-    for _ in range(form.frames):
-        yield single, header
+    single = frame_header.classic(header, rows=form.rows, columns=form.columns, suv_factor=factor, modality=modality)
+    places = tiles(header, form.rows, form.columns) if modality == "MR" and form.frames == 1 else []
+    if places:
+        slices = tile_headers(single, places, number(header, "SpacingBetweenSlices"))
+        for own, tile in zip(slices, places, strict=True):
+            yield own, header, 0, tile
+        return
+    for index in range(form.frames):
+        yield single, header, index, None
 
 
 def _unit(header: Dataset, modality: str) -> tuple[Code, float]:

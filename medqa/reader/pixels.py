@@ -75,6 +75,8 @@ class FramePixels:
     format: PixelFormat
     index: int
     rescale: Rescale
+    tile: tuple[int, int, int, int] | None = None
+    """First row, first column, rows and columns of the slice within a mosaic."""
 
     def __call__(self) -> Array:
         """Decode.
@@ -84,7 +86,11 @@ class FramePixels:
         UndecodablePixels
             Where the pixels are missing, truncated or in a form that no decoder reads.
         """
-        return rescaled(stored_values(self.format, self.index), self.rescale)
+        values = stored_values(self.format, self.index)
+        if self.tile is not None:
+            top, left, rows, columns = self.tile
+            values = values[top : top + rows, left : left + columns]
+        return rescaled(values, self.rescale)
 
 
 def stored_values(form: PixelFormat, index: int) -> NDArray[Any]:

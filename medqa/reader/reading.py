@@ -34,6 +34,8 @@ class Instance:
     acquisition: Acquisition
     part_key: PartKey
     name: str
+    number_of_frames: int = 1
+    """As stored; a Siemens mosaic is one stored frame that gives many."""
     notes: tuple[ReadingNote, ...] = ()
     """What is odd about this instance alone (`invalid_rescale`, `tiny_image`)."""
 

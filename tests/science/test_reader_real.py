@@ -20,6 +20,7 @@ SERIES: list[tuple[str, dict[str, Any]]] = [
     ("ct/curiosities/plus4_lomb.zip", {"frames": 1, "low": -949, "high": 1132}),  # ACR-NEMA, no preamble
     ("ct/curiosities/private_ge_bigendian.zip", {"frames": 1, "low": -1000, "high": 1697}),
     ("mr/curiosities/cur_mosaic_trio.zip", {"frames": 1, "low": -2048, "high": 2047}),  # 12 bits signed under 4 of something else
+    ("mr/mr_asl2d_prisma.zip", {"frames": 20, "messages": []}),  # a mosaic
     ("mr/curiosities/cur_enh_siemens_xa10.zip", {"frames": 12, "stacks": ["time 1", "time 2"]}),
     ("mr/curiosities/cur_enh_philips_b0.zip", {"frames": 32, "parts": 2, "messages": ["mixed_geometry"]}),
     ("mr/curiosities/cur_multiecho_fmap.zip", {"frames": 6, "stacks": ["echo 1 TE 5.19 ms", "echo 2 TE 7.65 ms"]}),

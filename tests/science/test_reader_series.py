@@ -146,6 +146,24 @@ def test_slices_around_an_axis_are_one_series(tmp_path: Path) -> None:
     assert messages(series) == {}
 
 
+def test_a_mosaic_is_taken_apart_into_its_slices(tmp_path: Path) -> None:
+    volume = np.random.default_rng(2).integers(0, 1000, (7, 20, 24)).astype(np.int16)
+    mosaic = np.zeros((60, 72), dtype=np.int16)
+    for index, single in enumerate(volume):
+        mosaic[index // 3 * 20 :, index % 3 * 24 :][:20, :24] = single
+    made = dataset("MR", pixels=mosaic, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], SpacingBetweenSlices=4)
+    made.ImagePositionPatient = [-10 - 24 * 0.75, -20 - 20 * 0.5, 5.0]  # of the mosaic, laid around the first slice
+    made.add_new((0x0019, 0x0010), "LO", "SIEMENS MR HEADER")
+    made.add_new((0x0019, 0x100A), "US", 7)
+    store(tmp_path, [made])
+    series = only(read(tmp_path))
+    assert np.array_equal(series.volume.slab(0, 7), volume)
+    assert series.volume.origin_mm == (-10.0, -20.0, 5.0)
+    assert series.volume.spacing_mm == (4.0, 0.5, 0.75)
+    assert series.instances[0].number_of_frames == 1
+    assert messages(series) == {}
+
+
 def test_gantry_modes_within_one_ct_stay_one_series(tmp_path: Path) -> None:
     types = [["ORIGINAL", "PRIMARY", "AXIAL", "ADD"], ["ORIGINAL", "PRIMARY", "AXIAL"]]
     store(tmp_path, [dataset(index=index, ImageType=types[index > 2]) for index in range(6)])
