@@ -155,6 +155,8 @@ class Listener:
         entity.add_supported_context(Verification)
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_DATA_SENT, _acknowledge_at_once),
+            (evt.EVT_PDU_RECV, _acknowledge_at_once),
             (evt.EVT_ACCEPTED, self._opened),
             (evt.EVT_RELEASED, self._closed, ["released"]),
             (evt.EVT_ABORTED, self._closed, ["aborted"]),
@@ -219,7 +221,6 @@ class Listener:
     def _store(self, event: evt.Event) -> int | Dataset:
         """Answer one C-STORE (a rim: whatever happens is answered and logged)."""
         try:
-            _acknowledge_at_once(event.assoc)
             caller = self._callers.get(event.assoc)
             if caller is None:
                 caller = self._callers[event.assoc] = self._call(event.assoc)
@@ -336,9 +337,9 @@ def _send_at_once(event: evt.Event) -> None:
         event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _acknowledge_at_once(association: Any) -> None:
-    """Re-arm quick acknowledgement, which Linux drops by itself: a sender that leaves Nagle on does not stall."""
-    connection = association.dul.socket
+def _acknowledge_at_once(event: evt.Event) -> None:
+    """Re-arm quick acknowledgement, which Linux drops with every answer: a sender that leaves Nagle on does not stall."""
+    connection = event.assoc.dul.socket
     if _QUICKACK is not None and connection is not None and connection.socket is not None:
         with contextlib.suppress(OSError):
             connection.socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)

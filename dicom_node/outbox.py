@@ -24,6 +24,8 @@ from medqa.config import RoutingSettings
 SETTLED: Final = (Outgoing.SENT, Outgoing.WARNING, Outgoing.DEAD, Outgoing.WITHHELD, Outgoing.SKIPPED)
 ORIGINAL: Final = "original"
 RESULT: Final = "result"
+KINDS: Final = (RESULT, ORIGINAL)
+"""In the order in which they are sent: a verdict does not wait behind a backlog of images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,13 +163,21 @@ class Outbox:
         now = self.clock()
         with self.database.read() as connection:
             resting = set(connection.scalars(sa.select(destinations.c.name).where(destinations.c.next_try > now)))
-            return [name for name in names if name not in resting and connection.execute(_due(name, now).limit(1)).first()]
+            return [
+                name
+                for name in names
+                if name not in resting and any(connection.execute(_due(name, kind, now).limit(1)).first() for kind in KINDS)
+            ]
 
     def due_outbox(self, destination: str, limit: int = 500) -> list[OutboxRow]:
-        """Return what is due for a destination, longest-waiting first."""
+        """Return what is due for a destination: our own objects first, then originals, each longest-waiting first."""
+        now = self.clock()
+        found: list[OutboxRow] = []
         with self.database.read() as connection:
-            query = _due(destination, self.clock()).limit(limit)
-            return [self._outgoing(row) for row in connection.execute(query).mappings()]
+            for kind in KINDS:
+                query = _due(destination, kind, now).limit(limit - len(found))
+                found += [self._outgoing(row) for row in connection.execute(query).mappings()]
+        return found
 
     def outbox_of(self, series_uid: str) -> list[OutboxRow]:
         """Return every outbox row of a series."""
@@ -299,12 +309,11 @@ def _rows() -> sa.Select[Any]:
     return sa.select(outbox, series.c.key).join(series, series.c.id == outbox.c.series_id)
 
 
-def _due(destination: str, now: float) -> sa.Select[Any]:
+def _due(destination: str, kind: str, now: float) -> sa.Select[Any]:
     # the state is a literal, not a parameter: only so can the partial index be used
     due = outbox.c.state == sa.literal_column("'due'")
-    return (
-        _rows().where(due, outbox.c.destination == destination, outbox.c.next_try <= now).order_by(outbox.c.next_try, outbox.c.id)
-    )
+    query = _rows().where(due, outbox.c.destination == destination, outbox.c.kind == kind, outbox.c.next_try <= now)
+    return query.order_by(outbox.c.next_try, outbox.c.id)
 
 
 def _settle_revisions(connection: sa.Connection, now: float, rows: Sequence[int]) -> list[tuple[str, int, State]]:

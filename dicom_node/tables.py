@@ -153,7 +153,12 @@ outbox: Final = sa.Table(
     sa.Column("settled_at", sa.Float),
     sa.UniqueConstraint("path", "destination", name="outbox_one"),
     sa.Index(
-        "outbox_due", "destination", "next_try", sqlite_where=sa.text("state = 'due'"), postgresql_where=sa.text("state = 'due'")
+        "outbox_due",
+        "destination",
+        "kind",
+        "next_try",
+        sqlite_where=sa.text("state = 'due'"),
+        postgresql_where=sa.text("state = 'due'"),
     ),
     sa.Index("outbox_held", "release_at", sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'")),
     sa.Index("outbox_series", "series_id", "revision", "kind", "state"),

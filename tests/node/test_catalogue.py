@@ -478,6 +478,15 @@ def test_our_objects_are_delivered_when_each_was_answered(desk: Desk) -> None:
     assert desk.catalogue.due_outbox("pacs") == []
 
 
+def test_a_verdict_does_not_wait_behind_a_backlog_of_images(desk: Desk) -> None:
+    desk.arrive(*range(20))
+    desk.complete()
+    desk.clock.now += 60
+    desk.judge()
+    desk.render("pdf")
+    assert [row.kind for row in desk.catalogue.due_outbox("pacs", 3)] == ["result", "original", "original"]
+
+
 def test_a_dead_letter_keeps_its_reason_and_can_be_queued_again(desk: Desk) -> None:
     desk.arrive(1)
     desk.complete()

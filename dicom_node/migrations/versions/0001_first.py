@@ -158,7 +158,7 @@ def upgrade() -> None:
     op.create_index(
         "outbox_due",
         "outbox",
-        ["destination", "next_try"],
+        ["destination", "kind", "next_try"],
         unique=False,
         **_where("state = 'due'"),
     )
