@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 KINDS: Final = ("mal", "densenet")
-MODALITIES: Final = ("CT", "MR", "PT")
+MODALITIES: Final = ("MR", "CT", "PT")
+"""MR first: the others start from it."""
 STEPS: Final = ("cache", "train", "export", "card", "all")
 
 

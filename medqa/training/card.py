@@ -14,7 +14,8 @@ from medqa.iqa.scorer import BAG_SIZE, MalScorer, spread
 from medqa.simulate import LEFT_OUT, LEVELS, STRENGTHS
 from medqa.training.dataset import load
 from medqa.training.evaluation import CLEARLY_SPOILED, Findings, Item, Judge, clean_against_spoiled, judged
-from medqa.training.scans import BASE_LABEL, Scan
+from medqa.training.scans import BASE_LABEL, STARTS_FROM, Scan
+from medqa.training.stretch import CLEAN_AT, SPOILED_AT
 
 if TYPE_CHECKING:
     from medqa.iqa.scorer import DenseNetScorer
@@ -62,7 +63,7 @@ def model_card(folder: Path, scans: Sequence[Scan], cache: Path) -> str:
         "## Scans with natural faults",
         _naturally_spoiled(told, {scan.key: scan for scan in scans}, opened),
         "## Trained on",
-        _collections(scans, cache),
+        _collections(bundle.modality, scans, cache),
         "## Limits",
         _limits(bundle.kind, bundle.modality),
     ]
@@ -140,7 +141,9 @@ def _strengths(modality: str) -> str:
     lines.append("")
     lines.append(
         f"A scan that is mildly spoiled by nature starts at {BASE_LABEL['mild']:.0f} and its degradations scale down with it; a "
-        f"severely spoiled one is shown as it is, at {BASE_LABEL['severe']:.0f}. There are {LEVELS} levels of each kind."
+        f"severely spoiled one is shown as it is, at {BASE_LABEL['severe']:.0f}. There are {LEVELS} levels of each kind. After "
+        f"training the scale was stretched so that the median clean validation subject scores {CLEAN_AT} and the median clearly "
+        f"spoiled one {SPOILED_AT}; this changes no order."
     )
     return "\n".join(lines)
 
@@ -173,7 +176,7 @@ def vote(kind: str, score: float, adequate: float) -> str:
     return "against" if value < low else "for" if value >= high else "silent"
 
 
-def _collections(scans: Iterable[Scan], cache: Path) -> str:
+def _collections(modality: str, scans: Iterable[Scan], cache: Path) -> str:
     groups: dict[tuple[str, str], set[str]] = {}
     for scan in scans:
         if scan.role in ("train", "validation") and (cache / f"{scan.key}.npz").exists():
@@ -190,6 +193,10 @@ def _collections(scans: Iterable[Scan], cache: Path) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {source} | {licence.replace('|', '/')} | {len(who)} |" for (source, licence), who in sorted(groups.items())]
+    if modality in STARTS_FROM:
+        lines.append(
+            f"\nTraining began with the weights of the same network for {STARTS_FROM[modality]}: its card lists more collections."
+        )
     return "\n".join(lines)
 
 

@@ -13,6 +13,8 @@ _SALT: Final = "medqa validation subjects 4"
 """Of the first six, the one that leaves both whole-body PET subjects to training and validates on every region of CT and MR."""
 BASE_LABEL: Final = {"no": 4.0, "unknown": 4.0, "mild": 3.0, "severe": 1.0}
 """Quality of a scan as it is, by the manifest's `spoiled`: what was seen on one slice by a lay eye."""
+STARTS_FROM: Final = {"CT": "MR", "PT": "MR"}
+"""MR has the most subjects: the networks for the other two begin with the weights that it left."""
 MOSAIC: Final = ("mosaic", "grid tiles")
 """Words by which a manifest names images that hold a whole stack as tiles: no picture of one slice, so not learnt from."""
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from medqa.errors import BundleMismatch
+from medqa.simulate import LEFT_OUT
 from medqa.training.cache import make
 from medqa.training.dataset import Sample, load
 from medqa.training.phantoms import phantom_scans
-from medqa.training.scans import Scan, scans
+from medqa.training.scans import STARTS_FROM, Scan, scans
 
 if TYPE_CHECKING:
     from medqa.training.train import Schedule
 
-EPOCHS: Final = {"mal": {"CT": 16, "MR": 16, "PT": 14}, "densenet": {"CT": 8, "MR": 8, "PT": 6}}
+EPOCHS: Final = {"mal": {"MR": 10, "CT": 8, "PT": 6}, "densenet": {"MR": 5, "CT": 4, "PT": 3}}
 """Of 50 steps each."""
 
 
@@ -43,7 +44,12 @@ def train_network(place: Place, kind: str, modality: str, *, epochs: int | None 
     from medqa.training.train import Run
 
     run = Run(kind, modality, place.runs, schedule(kind, modality, epochs))
-    run.resume()
+    source = STARTS_FROM.get(modality)
+    if not run.resume() and source is not None:
+        other = Run(kind, source, place.runs, schedule(kind, source))
+        if not other.resume():
+            raise BundleMismatch(bundle=run.name, reason=f"it starts from the network for {source}, which was not trained yet")
+        run.start_from(other)
     run.train(samples(place, kind, modality, "train"), samples(place, kind, modality, "validation"))
 
 
@@ -72,20 +78,28 @@ def export_network(place: Place, kind: str, modality: str) -> None:
     from medqa.training.card import DESCRIPTION, VERSION
     from medqa.training.evaluation import calibrate, series_items
     from medqa.training.selftest_frames import self_test_frames
+    from medqa.training.stretch import stretch
     from medqa.training.train import Run
 
     run = Run(kind, modality, place.runs, schedule(kind, modality))
     if not run.resume():
-        raise BundleMismatch(bundle=f"{kind}_{modality.lower()}", reason="it was not trained yet; run the step `train` first")
+        raise BundleMismatch(bundle=run.name, reason="it was not trained yet; run the step `train` first")
+    validation = [sample for sample in samples(place, kind, modality, "validation") if sample.kind != LEFT_OUT[modality]]
+    gain, _ = stretch(run.average, series_items(run.average, validation))
     round_weights(run.average)
-    items = series_items(run.average, samples(place, kind, modality, "validation"))
+    items = series_items(run.average, validation)
     facts = BundleFacts(
         modality=modality,
         version=VERSION,
         description=DESCRIPTION[kind].format(modality=modality),
         card="# Not evaluated yet\n",
         calibration=calibrate(items),
-        training={"epochs": run.epoch, "steps_per_epoch": run.schedule.steps},
+        training={
+            "epochs": run.epoch,
+            "steps_per_epoch": run.schedule.steps,
+            "started_from": STARTS_FROM.get(modality, ""),
+            "stretch": round(gain, 3),
+        },
     )
     write_bundle(place.models, run.average, facts, self_test_frames(modality))
 

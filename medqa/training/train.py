@@ -52,7 +52,8 @@ class Run:
     def __init__(self, kind: str, modality: str, folder: Path, schedule: Schedule) -> None:
         torch.manual_seed(schedule.seed)
         self.kind, self.modality, self.schedule = kind, modality, schedule
-        self.path = folder / f"{kind}_{modality.lower()}.checkpoint"
+        self.name = f"{kind}_{modality.lower()}"
+        self.path = folder / f"{self.name}.checkpoint"
         self.network = build(kind, modality)
         self.average: MalNet | BagDenseNet = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=PEAK_RATE[kind], weight_decay=WEIGHT_DECAY)
@@ -69,6 +70,21 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch = state["epoch"]
         return True
+
+    def start_from(self, other: Run) -> None:
+        """Take the weights of a network of the same kind, trained for another modality, as the ones to begin with.
+
+        Noise, blur and doubled contours look alike everywhere; where scans are few and the computer small, that is a start. The
+        first layer, whose channels differ, gets the other's mean over channels.
+        """
+        mine, theirs = self.network.state_dict(), other.average.state_dict()
+        for name, tensor in mine.items():
+            found = theirs[name]
+            if found.shape != tensor.shape:
+                channels = tensor.shape[1]
+                found = found.mean(dim=1, keepdim=True).repeat_interleave(channels, dim=1) * (theirs[name].shape[1] / channels)
+            tensor.copy_(found)
+        self.average.load_state_dict(mine)
 
     def save(self) -> None:
         """Write the checkpoint, all or nothing."""
@@ -89,7 +105,9 @@ class Run:
         source: Crops | Bags = Crops(training) if self.kind == "mal" else Bags(training)
         while self.epoch < self.schedule.epochs:
             started = time.monotonic()
+            # Both kinds of chance restart with every epoch: a run that was stopped ends as one that was not.
             generator = np.random.default_rng([self.schedule.seed, self.epoch])
+            torch.manual_seed(1000 * self.schedule.seed + self.epoch)
             self.network.train()
             losses, varieties = [], []
             for step in range(self.schedule.steps):
@@ -132,7 +150,7 @@ class Run:
                 mine[name].copy_(tensor)
 
     def _report(self, validation: list[Sample], loss: float, variety: float, seconds: float) -> None:
-        line = f"{self.kind}_{self.modality.lower()} epoch {self.epoch}/{self.schedule.epochs}"
+        line = f"{self.name} epoch {self.epoch}/{self.schedule.epochs}"
         log.info("%s loss %.3f diversity %.2f, %.0f s", line, loss, variety, seconds)
         if self.epoch % VALIDATE_EVERY and self.epoch < self.schedule.epochs:
             return
