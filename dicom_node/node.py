@@ -29,6 +29,7 @@ LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
 """A process that lived this long is started again at once."""
 START_WITHIN_S: Final = 60.0
+SLOWEST_START_S: Final = 300.0
 DRAIN_WITHIN_S: Final = 20.0
 
 if TYPE_CHECKING:
@@ -143,6 +144,11 @@ class Node:
         running = self._running.get(name)
         return {} if running is None else running.facts or {}
 
+    def pid(self, name: str) -> int:
+        """Return the process id of a program, 0 where it does not run."""
+        running = self._running.get(name)
+        return 0 if running is None else running.process.pid or 0
+
     def start(self) -> None:
         """Start every process, and return once the listener listens and the bundles are loaded.
 
@@ -202,6 +208,8 @@ class Node:
             self._lock = (folder / "node.lock").open("w", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            if self._lock is not None:
+                self._lock.close()
             raise InvalidSettings(name="node.storage", where="the settings", reason="another node uses this folder") from error
         except OSError as error:
             raise InvalidSettings(name="node.storage", where="the settings", reason=str(error.strerror)) from error
@@ -253,10 +261,11 @@ class Node:
                     continue
                 with contextlib.suppress(MedqaError):
                     self._hear(running, 0.0)
-                silent_s = running.program.silent_s
-                if silent_s is not None and time.monotonic() - running.heard_at > silent_s:
-                    log.error("process_hangs", process=running.program.name, silent_s=silent_s)
+                allowed_s = SLOWEST_START_S if running.facts is None else running.program.silent_s
+                if allowed_s is not None and time.monotonic() - running.heard_at > allowed_s:
+                    log.error("process_hangs", process=running.program.name, silent_s=allowed_s)
                     running.process.kill()
+                    running.process.join()
 
     def _restart_when_due(self, running: _Running) -> None:
         now = time.monotonic()
