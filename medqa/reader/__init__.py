@@ -9,12 +9,12 @@ from pathlib import Path
 from medqa.errors import MedqaError, UnreadableInstance, ValueRangeRequired
 from medqa.reader.assemble import assemble
 from medqa.reader.images import format_of, read_image
-from medqa.reader.instance import Refused, read_instance, read_source
+from medqa.reader.instance import Refused, read_header, read_instance, read_source
 from medqa.reader.reading import Instance, LeftOut, Reading
-from medqa.reader.sources import FileSource, Source, sources
+from medqa.reader.sources import FileSource, Source, walk
 from medqa.series import Series
 
-__all__ = ["Instance", "LeftOut", "Reading", "assemble", "read", "read_instance"]
+__all__ = ["Instance", "LeftOut", "Reading", "assemble", "read", "read_header", "read_instance"]
 
 Progress = Callable[[int], object]
 
@@ -50,17 +50,17 @@ def read(
         Where there are only plain images, and what their values mean was not declared.
     """
     path = Path(path)
-    walk = _Walk(value_range, modality, progress)
-    reading = assemble(walk.instances(path))
-    if not reading.series and not walk.images and walk.undeclared is not None:
-        raise walk.undeclared
-    images = sorted(walk.images, key=lambda series: series.series_uid)
-    left_out = sorted((*walk.left_out, *reading.left_out), key=lambda item: (item.name, item.kind))
+    files = _Files(value_range, modality, progress)
+    reading = assemble(files.instances(path))
+    if not reading.series and not files.images and files.undeclared is not None:
+        raise files.undeclared
+    images = sorted(files.images, key=lambda series: series.series_uid)
+    left_out = sorted((*files.left_out, *reading.left_out), key=lambda item: (item.name, item.kind))
     return Reading(series=(*reading.series, *images), left_out=tuple(left_out))
 
 
 @dataclass(slots=True)
-class _Walk:
+class _Files:
     """One pass over the files: DICOM instances are yielded, plain images and what cannot be read are put aside."""
 
     value_range: tuple[float, float] | None
@@ -72,7 +72,7 @@ class _Walk:
 
     def instances(self, path: Path) -> Iterator[Instance]:
         """Yield the DICOM instances under `path`."""
-        for count, source in enumerate(sources(path), start=1):
+        for count, source in enumerate(walk(path), start=1):
             if isinstance(source, MedqaError):
                 self._leave_out(str(source.values.get("source", "")), source)
             elif format_of(source.name) is not None:

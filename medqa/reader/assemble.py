@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from medqa.acquisition import Acquisition
 from medqa.errors import DuplicateInstance
 from medqa.reader.conclusions import Facts, finished
 from medqa.reader.geometry import geometry_labels
 from medqa.reader.parts import kind, part_labels
-from medqa.reader.pixels import FramePixels
 from medqa.reader.reading import Instance, LeftOut, PartKey, Reading
 from medqa.reader.stacks import NO_NUMBER
 from medqa.reader.uids import hashed_uid
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 Rank = tuple[int, str, str]
-_META_END: Final = 132
 
 
 @dataclass(slots=True)
@@ -46,8 +43,8 @@ class _Gathered:
 
     modality: str
     groups: dict[tuple[object, ...], _Group] = field(default_factory=dict)
-    versions: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-    """SOP Instance UID to the digests of its different files, with the digest of the dataset alone where it was needed."""
+    versions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """SOP Instance UID to the digests of its different data sets."""
     references: dict[str, InstanceReference] = field(default_factory=dict)
     duplicates: int = 0
 
@@ -76,48 +73,12 @@ def assemble(instances: Iterable[Instance]) -> Reading:
 
 
 def _is_duplicate(series: _Gathered, instance: Instance) -> bool:
-    """Return whether the same dataset is there already; where only the file's wrapping differs, the smaller digest stays."""
+    """Return whether the same data set is there already; take note of it where it is not."""
     known = series.versions[instance.sop_instance_uid]
     if instance.sha256 in known:
         return True
-    if not known:
-        known[instance.sha256] = ""
-        return False
-    own = _dataset_digest(instance.frames[0])
-    for digest in list(known):
-        other = known[digest] = known[digest] or _dataset_digest(_frame_of(series, instance.sop_instance_uid, digest))
-        if own and other == own:
-            if instance.sha256 < digest:
-                _replace(series, instance, digest)
-                known[instance.sha256] = known.pop(digest)
-            return True
-    known[instance.sha256] = own
+    known.add(instance.sha256)
     return False
-
-
-def _frame_of(series: _Gathered, uid: str, digest: str) -> Frame | None:
-    for group in series.groups.values():
-        for frame in group.frames:
-            if frame.sop_instance_uid == uid and frame.sha256 == digest:
-                return frame
-    return None
-
-
-def _replace(series: _Gathered, instance: Instance, digest: str) -> None:
-    for group in series.groups.values():
-        kept = [frame for frame in group.frames if frame.sop_instance_uid != instance.sop_instance_uid or frame.sha256 != digest]
-        if len(kept) < len(group.frames):
-            group.frames[:] = [*kept, *instance.frames]
-
-
-def _dataset_digest(frame: Frame | None) -> str:
-    """Return the digest of a file without its preamble and meta information, which each sender writes anew."""
-    if frame is None or not isinstance(frame.decode, FramePixels):
-        return ""
-    with frame.decode.format.source.opened() as data:
-        head = bytes(data[_META_END : _META_END + 12])
-        start = _META_END + 12 + int.from_bytes(head[8:12], "little") if head[:6] == b"\x02\x00\x00\x00UL" else 0
-        return hashlib.sha256(memoryview(data)[start:]).hexdigest()
 
 
 def _add(series: _Gathered, instance: Instance) -> None:

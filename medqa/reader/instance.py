@@ -16,7 +16,7 @@ from medqa.codes import Code, Unit
 from medqa.errors import RefusedObject, UndecodablePixels, UnreadableInstance
 from medqa.reader import enhanced, frame_header
 from medqa.reader.acquisition import acquisition
-from medqa.reader.dataset import Parsed, data_set, parse, slim
+from medqa.reader.dataset import Parsed, data_set, parse, settle, slim
 from medqa.reader.mosaic import Tile, tile_headers, tiles
 from medqa.reader.pixels import TISSUE_HU, UNDEFINED_LENGTH, FramePixels, PixelFormat, Rescale
 from medqa.reader.reading import Instance
@@ -65,6 +65,17 @@ def read_instance(path: Path, *, name: str | None = None) -> Instance:
     return read_source(FileSource(Path(path), name or Path(path).name))
 
 
+def read_header(path: Path) -> Dataset:
+    """Return the header of one DICOM image as a `Series` keeps it: without pixels, every element converted.
+
+    Raises
+    ------
+    UnreadableInstance, UndecodablePixels, RefusedObject
+        As `read_instance`.
+    """
+    return settle(read_instance(path).header)
+
+
 def read_source(source: Source) -> Instance:
     """Read the header of one DICOM file, wherever its bytes lie (see `read_instance`)."""
     with warnings.catch_warnings():
@@ -99,17 +110,17 @@ def _instance(header: Dataset, modality: str, form: PixelFormat, digest: str, na
     unit, scale = _unit(flat, modality)
     frames: list[Frame] = []
     invalid = False
-    for number, (frame, own, index, tile) in enumerate(_frame_headers(header, modality, form, suv), start=1):
+    for place, (frame, own, index, tile) in enumerate(_frame_headers(header, modality, form, suv), start=1):
         slope, intercept = frame.slope * scale, frame.intercept * scale
         if not math.isfinite(slope) or slope == 0 or not math.isfinite(intercept):
             invalid, slope, intercept = True, 1.0, 0.0
-            frame = replace(frame, slope=slope, intercept=intercept)  # noqa: PLW2901 - what was used is what is told
+            frame = replace(frame, slope=slope, intercept=intercept)
         padding = _padding(own, form, slope, intercept, modality)
         rescale = Rescale(slope=slope, intercept=intercept, padding=padding, hounsfield=modality == "CT")
         frames.append(
             Frame(
                 sop_instance_uid=uid,
-                number=number,
+                number=place,
                 modality=modality,
                 unit=unit,
                 header=frame,

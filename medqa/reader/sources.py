@@ -125,7 +125,7 @@ def _unpacked(member: ZipSource) -> bytes:
     return packed
 
 
-def sources(path: Path) -> Iterator[Source | UnreadableSeries]:
+def walk(path: Path) -> Iterator[Source | UnreadableSeries]:
     """Yield every file of a folder, the file itself, or every member of a zip; for a member that is refused, the error.
 
     Raises

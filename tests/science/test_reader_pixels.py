@@ -158,6 +158,17 @@ def test_a_frame_is_cut_out_of_an_encapsulated_multi_frame(tmp_path: Path, table
         assert np.array_equal(frames[z].read().array, pixels[z])
 
 
+def test_a_mapped_file_gives_the_same_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.stack([ramp(index) for index in range(3)])
+    (native,) = store(tmp_path, [enhanced("enhanced MR", pixels, [{"z": 3 * z} for z in range(3)])])
+    packed = Path(str(get_testdata_file("MR_small_RLE.dcm", download=False)))
+    before = [frame.read().array for path in (native, packed) for frame in read_instance(path).frames]
+    monkeypatch.setattr("medqa.reader.sources.SMALL_FILE", 0)
+    after = [frame.read().array for path in (native, packed) for frame in read_instance(path).frames]
+    assert len(before) == 4
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
 SHIPPED = [
     "CT_small.dcm",
     "MR_small.dcm",

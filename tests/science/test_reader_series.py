@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
-from medqa.reader import Reading, assemble, read, read_instance
+from medqa.reader import Reading, assemble, read, read_header, read_instance
 from medqa.series import Series
 from tests.science.reader_factories import dataset, enhanced, ramp, store
 
@@ -334,6 +334,7 @@ def test_the_header_keeps_the_patient_and_drops_the_weight(tmp_path: Path) -> No
     header = only(read(tmp_path)).header
     assert header.PatientName == "Phantom^Hand"
     assert len(pickle.dumps(header)) < 10_000
+    assert read_header(tmp_path / "0000.dcm") == header
     assert not [tag for tag in header if tag.tag.group in (0x7FE0, 0x6000) or tag.tag == 0x00091001]
 
 
