@@ -33,7 +33,7 @@ HALF_FROM: Final = 64
 """Initialisers with at least this many values are stored as float16."""
 EXPLAIN_LAYERS: Final = {
     "mal": ("views.1",),
-    "densenet": ("frames.features.denseblock2", "frames.features.denseblock3"),
+    "densenet": ("frames.features.denseblock2",),
 }
 NAMES: Final = {"CT": "ct", "MR": "mr", "PT": "pt"}
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
