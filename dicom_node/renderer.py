@@ -6,6 +6,7 @@ for heat maps, a process of the node loads torch.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import threading
@@ -30,6 +31,14 @@ from medqa.errors import JobLost, MedqaError, RenderingFailed
 from medqa.series import Series
 
 POLL_S: Final = 0.1
+WARM: Final = (
+    "reports.pdf",
+    "reports.figures",
+    "reports.encapsulated_pdf",
+    "reports.structured_report",
+    "reports.secondary_capture",
+)
+"""Imported before the first series is there: together they take seconds."""
 LOOK_EVERY_S: Final = 0.3
 STOOD_S: Final = 0.5
 """So old is a provisional assessment before its report is prepared: while images trickle in, each would be in vain."""
@@ -176,6 +185,8 @@ def run(settings: Settings, load: Load, stop: threading.Event, ready: Callable[[
     catalogue.end_leases(OWNER)
     renderer = Renderer(settings, catalogue, load(settings).scorers)
     ready({})
+    for module in WARM:
+        importlib.import_module(module)
     try:
         while not stop.is_set():
             if not renderer.step():

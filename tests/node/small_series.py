@@ -126,6 +126,7 @@ def write(folder: Path, datasets: Iterable[Dataset]) -> list[Path]:
 def associate(port: int, ae_title: str = "SCANNER") -> Association:
     """Open an association for every class that `series` makes."""
     ae = AE(ae_title)
+    ae.dimse_timeout = ae.network_timeout = 180  # a machine that does much else answers late
     for uid in CLASSES.values():
         ae.add_requested_context(uid, ExplicitVRLittleEndian)
     association = ae.associate("127.0.0.1", port, ae_title="MEDQA")
