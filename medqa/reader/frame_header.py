@@ -129,5 +129,5 @@ def classic(header: Dataset, *, rows: int, columns: int, suv_factor: float | Non
 def _echo(header: Dataset) -> str | None:
     """Return the echo a frame belongs to: its number, and its time where numbers are not kept apart by the scanner."""
     index, time = text(header, "EchoNumbers"), number(header, "EchoTime")
-    words = ([index] if index is not None else []) + ([f"TE {time:g} ms"] if time is not None else [])
+    words = ([index] if index is not None else []) + ([f"TE {round(time, 2):g} ms"] if time is not None else [])
     return " ".join(words) or None
