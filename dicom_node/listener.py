@@ -194,7 +194,8 @@ class Listener:
         self._callers[event.assoc] = self._call(event.assoc)
 
     def _call(self, association: Any) -> _Caller:
-        sender, address = association.requestor.ae_title.strip(), association.requestor.address
+        caller = association.requestor  # codespell:ignore requestor
+        sender, address = caller.ae_title.strip(), caller.address
         row = self._catalogue.association_opened(sender=sender, address=address, listener=self._name)
         return _Caller(id=row)
 

@@ -81,9 +81,9 @@ def test_a_rule_that_leads_nowhere_is_refused_at_the_door() -> None:
     place = {"ae_title": "PACS", "host": "h", "port": 104}
     with pytest.raises(InvalidSettings, match=r"routing\.results"):
         check(routing())
-    with pytest.raises(InvalidSettings, match=r"rules\[1\].*archve is no destination \(known: pacs\)"):
+    with pytest.raises(InvalidSettings, match=r"rules\[1\].*research is no destination \(known: pacs\)"):
         check(
             RoutingSettings.model_validate(
-                {"destinations": {"pacs": place}, "rules": [{"destination": "pacs"}, {"destination": "archve"}]}
+                {"destinations": {"pacs": place}, "rules": [{"destination": "pacs"}, {"destination": "research"}]}
             )
         )
