@@ -80,7 +80,7 @@ def mr(
     """Return a T1-weighted head, axial, arbitrary units; `noise` is the deviation of a channel relative to white matter."""
     from scipy import ndimage
 
-    grid = Grid(slices=slices, size=size, pixel_mm=240.0 / size, spacing_mm=spacing_mm, centre_z_mm=18.0)
+    grid = Grid(slices=slices, size=size, pixel_mm=240.0 / size, spacing_mm=spacing_mm, centre_z_mm=12.0)
     clean = anatomy_mr.head(grid, generator)
     sharp = ndimage.gaussian_filter(clean, (0, 0.45 / grid.pixel_mm, 0.45 / grid.pixel_mm))
     sharp *= anatomy_mr.receive_profile(grid, generator)
