@@ -79,6 +79,10 @@ _UNITS: Final = {
 }
 
 
+_RANKS: Final[dict[int, int]] = {tag_for_keyword(keyword) or 0: rank for rank, keyword in enumerate(_MACROS)}
+_RENAMED_TAGS: Final = tuple((tag_for_keyword(enhanced) or 0, enhanced, classic) for enhanced, classic in _RENAMED)
+
+
 def flat(header: Dataset) -> Dataset:
     """Return a dataset with the attributes of the shared groups and of the first frame at the top level, as in classic objects."""
     group = next(iter(items(header, PER_FRAME)), Dataset())
@@ -114,8 +118,8 @@ def _unit_codes(mapping: Dataset) -> list[Dataset]:
 
 
 def _renamed(out: Dataset) -> Dataset:
-    for enhanced_name, classic_name in _RENAMED:
-        value = raw(out, enhanced_name)
+    for tag, enhanced_name, classic_name in _RENAMED_TAGS:
+        value = raw(out, enhanced_name) if tag in out else None
         if value is not None:
             _put(
                 out,
@@ -132,8 +136,10 @@ def _put(out: Dataset, keyword: str, value: Any) -> None:
 
 
 def _lift(out: Dataset, group: Dataset) -> None:
-    for macro in _MACROS:
-        for item in items(group, macro)[:1]:
+    # Looked up among the few that are there: an object of thousands of frames asks this for each.
+    tags = [element.tag for element in group.values()]
+    for tag in sorted((tag for tag in tags if tag in _RANKS), key=lambda tag: _RANKS[tag]):
+        for item in items(group, (tag.group, tag.element))[:1]:
             for element in item.values():
                 out[element.tag] = element
 
