@@ -6,6 +6,7 @@ ends the scan. Encodings: PS3.5 sections 7.1 (elements), 7.5 (sequences), A.1-A.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -15,7 +16,6 @@ from typing import Final
 
 from medqa.errors import UnreadableInstance
 
-IMPLICIT_LE: Final = "1.2.840.10008.1.2"
 DEFLATED_LE: Final = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
 
@@ -46,16 +46,20 @@ _NAMES: Final[Mapping[int, str]] = MappingProxyType(
         0x00200013: "instance_number",
         0x00201002: "images_in_acquisition",
         0x00280008: "frames",
+        0x00540061: "intervals",
         0x00540071: "time_slots",
         0x00540081: "slices",
         0x00540101: "time_slices",
+        0x00541000: "series_type",
     }
 )
 _LAST: Final = max(_NAMES)
 _LONG: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations with a 32-bit length (PS3.5 table 7.1-1)."""
-_BINARY: Final = frozenset({0x00540071, 0x00540081, 0x00540101})
+_BINARY: Final = frozenset({0x00540061, 0x00540071, 0x00540081, 0x00540101})
 """Values of US."""
+_VALUE_REPRESENTATION: Final = re.compile(rb"[A-Z]{2}")
+"""Implicit or explicit is seen in the first element: a private transfer syntax does not say, and some senders say it wrong."""
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST: Final = 32
@@ -78,13 +82,23 @@ class Header:
     frames: int = 1
     images_in_acquisition: int | None = None
     slices: int | None = None
+    series_type: str = ""
+    intervals: int | None = None
     time_slots: int | None = None
     time_slices: int | None = None
 
     def declared(self, modality: str) -> tuple[int | None, str]:
-        """Return how many images the header promises, and of which part: empty for the whole series, else an acquisition."""
+        """Return how many images the header promises, and of which part: empty for the whole series, else an acquisition.
+
+        A PET header counts the slices of one time frame (PS3.3 C.8.9.1); some scanners fill in time slices or slots for a static
+        or whole-body series too, so they count only where the series type says that they repeat the slices.
+        """
         if modality == "PT" and self.slices:
-            return self.slices * max(1, self.time_slots or 1) * max(1, self.time_slices or 1), ""
+            repeats = {
+                "DYNAMIC": self.time_slices or 1,
+                "GATED": (self.intervals or 1) * (self.time_slots or 1),
+            }
+            return self.slices * repeats.get(self.series_type.split("\\")[0].strip(), 1), ""
         if modality in ("CT", "MR") and self.images_in_acquisition:
             return self.images_in_acquisition, self.acquisition
         return None, ""
@@ -98,7 +112,7 @@ def scan(data: bytes | memoryview, transfer_syntax: str) -> Header:
     data
         The data set, without preamble and file meta.
     transfer_syntax
-        Its encoding.
+        Its encoding; only deflated and big endian matter.
 
     Raises
     ------
@@ -107,8 +121,9 @@ def scan(data: bytes | memoryview, transfer_syntax: str) -> Header:
     """
     if transfer_syntax == DEFLATED_LE:
         data = _inflate(data)
-    scanner = _Scanner(memoryview(data), big=transfer_syntax == EXPLICIT_BE)
-    scanner.elements(0, len(data), implicit=transfer_syntax == IMPLICIT_LE, depth=0)
+    data = memoryview(data)
+    scanner = _Scanner(data, big=transfer_syntax == EXPLICIT_BE)
+    scanner.elements(0, len(data), implicit=not _VALUE_REPRESENTATION.fullmatch(data[4:6]), depth=0)
     found = scanner.found
     for name in ("study_uid", "series_uid"):
         if not found.get(name):
@@ -120,13 +135,23 @@ def scan(data: bytes | memoryview, transfer_syntax: str) -> Header:
         frames=max(1, _integer(found, "frames") or 1),
         images_in_acquisition=_integer(found, "images_in_acquisition"),
         slices=_integer(found, "slices"),
+        intervals=_integer(found, "intervals"),
         time_slots=_integer(found, "time_slots"),
         time_slices=_integer(found, "time_slices"),
     )
 
 
 _TEXTS: Final = frozenset(
-    {"study_uid", "series_uid", "sop_class_uid", "sop_instance_uid", "modality", "manufacturer", "acquisition"}
+    {
+        "study_uid",
+        "series_uid",
+        "sop_class_uid",
+        "sop_instance_uid",
+        "modality",
+        "manufacturer",
+        "acquisition",
+        "series_type",
+    }
 )
 
 

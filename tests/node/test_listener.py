@@ -346,12 +346,36 @@ def _arrival(uid: str) -> Arrival:
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
 def test_the_header_is_read_past_nested_sequences(syntax: str) -> None:
-    pet = thing(4, sop_class=PT, syntax=syntax, NumberOfSlices=90, NumberOfTimeSlices=2, NumberOfFrames="3")
+    pet = thing(
+        4, sop_class=PT, syntax=syntax, NumberOfSlices=90, NumberOfTimeSlices=2, NumberOfFrames="3", SeriesType=["DYNAMIC", "IMAGE"]
+    )
     found = header.scan(pet.data, syntax)
     assert (found.series_uid, found.study_uid, found.sop_instance_uid) == ("1.2.3.1", "1.2.3", "1.2.3.1.4")
     assert (found.frames, found.instance_number, found.declared("PT")) == (3, 4, (180, ""))
     acquired = header.scan(thing(1, sop_class=MR, syntax=syntax, ImagesInAcquisition=20, AcquisitionNumber=2).data, syntax)
     assert acquired.declared("MR") == (20, "2")
+
+
+@pytest.mark.parametrize(
+    ("series_type", "declared"),
+    [(["STATIC", "IMAGE"], 90), (["WHOLE BODY", "IMAGE"], 90), (["DYNAMIC", "IMAGE"], 540), (["GATED", "IMAGE"], 1440), (None, 90)],
+)
+def test_only_a_dynamic_or_gated_pet_series_repeats_its_slices(series_type: list[str] | None, declared: int) -> None:
+    counts = {
+        "NumberOfSlices": 90,
+        "NumberOfTimeSlices": 6,
+        "NumberOfTimeSlots": 8,
+        "NumberOfRRIntervals": 2,
+        "SeriesType": series_type,
+    }
+    data = thing(1, sop_class=PT, **counts).data
+    assert header.scan(data, EXPLICIT).declared("PT") == (declared, "")
+
+
+def test_a_private_or_wrongly_named_encoding_is_read_as_it_is() -> None:
+    assert header.scan(thing(1, syntax=IMPLICIT).data, "1.2.840.113619.5.2").series_uid == "1.2.3.1"
+    assert header.scan(thing(1, syntax=IMPLICIT).data, EXPLICIT).series_uid == "1.2.3.1"
+    assert header.scan(thing(1, syntax=EXPLICIT).data, IMPLICIT).series_uid == "1.2.3.1"
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
