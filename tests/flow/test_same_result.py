@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from pydicom import Dataset
 
 from dicom_node import process
+from dicom_node.alone import Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.lifecycle import State
-from dicom_node.node import PROGRAMS, Node
+from dicom_node.node import PROGRAMS, Node, load_bundles
 from medqa import reader
 from medqa.config import CompletionSettings, NodeSettings, Settings
 from reports import wording
@@ -49,34 +51,51 @@ def one_association_per_image(port: int, instances: list[Dataset]) -> None:
 WAYS: list[Callable[[int, list[Dataset]], None]] = [in_order, shuffled, twice, over_two_associations, one_association_per_image]
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    # A PET series whose last slice is declared needs no timer; the others settle soon, so that the test is quick.
+def settings_in(folder: Path) -> Settings:
+    """A PET series whose last slice is declared needs no timer; the others settle soon, so that the test is quick."""
     return Settings(
-        node=NodeSettings(storage=tmp_path_factory.mktemp("node"), host="127.0.0.1", port=0),
+        node=NodeSettings(storage=folder, host="127.0.0.1", port=0),
         completion=CompletionSettings(settle_ct_s=2.0, settle_mr_s=2.0),
     )
 
 
+@contextmanager
+def running(folder: Path, load: Load) -> Iterator[Node]:
+    """A node that sends nothing on."""
+    node = Node(settings_in(folder), load=load, programs=tuple(program for program in PROGRAMS if program.name != "delivery"))
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
 @pytest.fixture(scope="module")
-def node(settings: Settings) -> Iterator[Node]:
-    programs = tuple(program for program in PROGRAMS if program.name != "delivery")
-    running = Node(settings, load=fake_load, programs=programs)
-    running.start()
-    yield running
-    running.stop()
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with running(tmp_path_factory.mktemp("node"), fake_load) as one:
+        yield one
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
-def test_a_series_gives_the_same_assessment_however_it_is_sent_and_from_disk(
-    modality: str, node: Node, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_series_gives_the_same_assessment_however_it_is_sent_and_from_disk(modality: str, node: Node, tmp_path: Path) -> None:
+    _send_every_way(node, modality, fake_load, tmp_path)
+
+
+def test_the_networks_that_are_installed_give_the_same_assessment_too(tmp_path: Path) -> None:
+    scorers = load_bundles(Settings()).scorers
+    if not scorers:
+        pytest.skip("no usable bundle is installed")
+    with running(tmp_path / "node", load_bundles) as node:
+        _send_every_way(node, scorers[0].modality, load_bundles, tmp_path)
+
+
+def _send_every_way(node: Node, modality: str, load: Load, tmp_path: Path) -> None:
     sent = {way: series(modality, 12, seed=seed) for seed, way in enumerate(WAYS)}
     for way, instances in sent.items():
         way(node.port, instances)
     for way, instances in sent.items():
-        from_disk = _from_disk(settings, write(tmp_path / way.__name__, instances)[0].parent)
-        assert _from_node(settings, instances) == from_disk, way.__name__
+        from_disk = _from_disk(load, write(tmp_path / way.__name__, instances)[0].parent)
+        assert _from_node(node.settings, instances) == from_disk, way.__name__
         assert from_disk["series"]["frames"] == 12
 
 
@@ -98,10 +117,11 @@ def _from_node(settings: Settings, instances: list[Dataset]) -> dict[str, Any]:
     return _without_clock(json.loads(file.read_text(encoding="utf-8")))
 
 
-def _from_disk(settings: Settings, folder: Path) -> dict[str, Any]:
+def _from_disk(load: Load, folder: Path) -> dict[str, Any]:
     """Return what `medqa assess` makes of a folder."""
     (one,) = reader.read(folder).series
-    shelf = fake_load(settings)
+    settings = Settings()
+    shelf = load(settings)
     assessment = process.assess_from_disk(one, shelf.scorers, settings, unusable=shelf.unusable)
     return _without_clock(json.loads(json.dumps(wording.document(assessment, "en"))))
 
