@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import UID, AllTransferSyntaxes
+from pydicom.uid import UID
 
 from medqa.errors import UndecodablePixels
 from medqa.reader import codestream
@@ -116,7 +116,7 @@ def _by_simpleitk(single: Dataset) -> NDArray[Any] | None:
     """Return what GDCM inside SimpleITK decodes: the one that reads 12-bit JPEG (process 4)."""
     import SimpleITK as sitk
 
-    if single.file_meta.TransferSyntaxUID not in AllTransferSyntaxes:
+    if single.file_meta.TransferSyntaxUID.type != "Transfer Syntax":
         return None
     single.SOPClassUID, single.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "2.25.1"
     with tempfile.TemporaryDirectory() as folder:

@@ -217,6 +217,7 @@ def test_what_is_no_ct_mr_or_pet_is_refused_politely(name: str) -> None:
     [
         ("ts_1_2_4_50", "JPEG baseline"),
         ("ts_1_2_4_51", "JPEG extended"),
+        ("ts_1_2_4_55", "JPEG extended"),  # a retired syntax
         ("ts_1_2_4_57", "JPEG lossless"),
         ("ts_1_2_4_70", "JPEG lossless SV1"),
         ("ts_1_2_4_80", "JPEG-LS"),
