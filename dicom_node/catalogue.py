@@ -285,13 +285,14 @@ class Catalogue(Jobs):
 
     def events_since(self, after_id: int, limit: int = 1000) -> list[NodeEvent]:
         """Return events newer than an id, oldest first."""
-        query = (
-            sa.select(events, series.c.uid, series.c.key)
-            .outerjoin(series, series.c.id == events.c.series_id)
-            .where(events.c.id > after_id)
-            .order_by(events.c.id)
-            .limit(limit)
-        )
+        return self._events(events.c.id > after_id, limit)
+
+    def events_of(self, series_uid: str, kind: str) -> list[NodeEvent]:
+        """Return the events of one kind of a series, oldest first."""
+        return self._events(sa.and_(series.c.uid == series_uid, events.c.kind == kind), None)
+
+    def _events(self, which: sa.ColumnElement[bool], limit: int | None) -> list[NodeEvent]:
+        query = sa.select(events, series.c.uid, series.c.key).outerjoin(series, series.c.id == events.c.series_id)
         with self.database.read() as connection:
             return [
                 NodeEvent(
@@ -303,7 +304,7 @@ class Catalogue(Jobs):
                     revision=row.revision,
                     data=json.loads(row.data),
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query.where(which).order_by(events.c.id).limit(limit))
             ]
 
     def cursor(self, name: str) -> int:

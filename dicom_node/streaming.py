@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from dicom_node.gathered import Gathered
 from dicom_node.process import Judged, Key, judge
@@ -56,10 +56,9 @@ class Stream:
         self.record = record
         self.last_id = 0
         self.noted = False
-        self.judged: Judged | None = None
-        """The newest judgement, None again as soon as something arrives after it."""
+        self.document: dict[str, Any] | None = None
+        """What the newest judgement came to, None again as soon as something arrives after it."""
         self.gap = False
-        self.warned: list[Finding] = []
         self._accumulator = accumulator
         self._remembered = dict(remembered)
         self._live = LiveWarnings(settings)
@@ -82,7 +81,7 @@ class Stream:
         self.last_id = max(self.last_id, stored.id)
         if not stored.judged:
             return []
-        self.judged = None
+        self.document = None
         instance = self._gathered.add(stored)
         if instance is None:
             return []
@@ -112,10 +111,10 @@ class Stream:
 
     def conclude(self, judged_at: str) -> Judged:
         """Judge what is here now."""
-        self.judged = judge(self._gathered.reading(), self._evidence, self._accumulator, self._gathered.refused, judged_at)
-        messages = {finding.message for assessment in self.judged.assessments for finding in assessment.findings}
+        judged = judge(self._gathered.reading(), self._evidence, self._accumulator, self._gathered.refused, judged_at)
+        messages = {finding.message for assessment in judged.assessments for finding in assessment.findings}
         self.gap = bool(messages & GAPS)
-        return self.judged
+        return judged
 
     def _queue(self, waiting: _Waiting, place: int) -> None:
         (self._first if place % FIRST_OF == 0 else self._rest).append(waiting)
@@ -128,6 +127,4 @@ class Stream:
 
     def _learn(self, frame: Frame, evidence: FrameEvidence) -> list[Finding]:
         self._evidence[frame.key] = evidence
-        warnings = self._live.add(frame, evidence)
-        self.warned += warnings
-        return warnings
+        return self._live.add(frame, evidence)

@@ -21,12 +21,13 @@ from dicom_node.alone import Alone, Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.completion import Completion, completion
 from dicom_node.evidence import EvidenceCache
-from dicom_node.process import Judged, Judges, unreadable
+from dicom_node.process import Judges, unreadable
+from dicom_node.process import document as document_of
 from dicom_node.records import Job, JobKind, NodeEvent, SeriesRecord, Status
 from dicom_node.streaming import BEHIND_S, Stream
 from medqa.assessment import Finding, Verdict
 from medqa.config import Settings
-from medqa.errors import JobLost
+from medqa.errors import JobLost, UnreadableSeries
 from reports import wording
 
 POLL_S: Final = 0.05
@@ -38,6 +39,7 @@ ADOPT_EVERY_S: Final = 1.0
 TELL_EVERY_S: Final = 5.0
 DEATHS: Final = 3
 """So many attempts that ended with the whole scorer make a series unreadable; one child process dying of it does so at once."""
+UNSAFE: Final = UnreadableSeries.code
 OWNER: Final = "scorer"
 
 log = structlog.get_logger(__name__)
@@ -103,7 +105,8 @@ class Follower:
         if self._running is not None:
             job, record, alone = self._running
             alone.stop()
-            self._catalogue.release(job)
+            with contextlib.suppress(JobLost):
+                self._catalogue.release(job)
             self._catalogue.clear_attempt(record.series_uid, record.revision)
         self._cache.close()
 
@@ -183,23 +186,23 @@ class Follower:
         if stream.waiting or record.last_id > stream.last_id:
             return False
         due = completion(record, self._settings.completion, self._clock(), gap=stream.gap)
-        if due.provisional and stream.judged is None:
+        if due.provisional and stream.document is None:
             self._note(stream)
-            judged = self._settle(record, stream.conclude(self._now()))
-            stream.judged = judged
+            document = stream.document = self._settled(record, stream.conclude(self._now()).document())
             self._catalogue.clear_attempt(record.series_uid, record.revision)
             stream.noted = False
+            verdict = document["verdict"]
             self._catalogue.store_provisional(
-                record.series_uid, record.revision, judged.document(), verdict=judged.verdict, instances=record.instances
+                record.series_uid, record.revision, document, verdict=verdict, instances=record.instances
             )
-            log.info("provisional", series=record.key, revision=record.revision, verdict=judged.verdict)
+            log.info("provisional", series=record.key, revision=record.revision, verdict=verdict)
             return True
-        if due.final and stream.judged is not None:
-            self._complete(stream, due, stream.judged)
+        if due.final and stream.document is not None:
+            self._complete(stream, due, stream.document)
             return True
         return False
 
-    def _complete(self, stream: Stream, due: Completion, judged: Judged) -> None:
+    def _complete(self, stream: Stream, due: Completion, document: dict[str, Any]) -> None:
         record = stream.record
         self._catalogue.mark_complete(
             record.series_uid, record.revision, reason=due.reason, evidence=due.evidence, last_id=stream.last_id
@@ -207,27 +210,34 @@ class Follower:
         job = self._catalogue.claim_series(JobKind.JUDGE, record.series_uid, OWNER, self._settings.node.lease_s)
         if job is None:
             return
-        self._finish(job, record, judged.document(), stream.warned)
+        self._finish(job, record, document)
         self._streams.pop(_key(record), None)
 
-    def _finish(self, job: Job, record: SeriesRecord, document: dict[str, Any], warned: Sequence[Finding] = ()) -> None:
+    def _finish(self, job: Job, record: SeriesRecord, document: dict[str, Any]) -> None:
         verdict = document["verdict"]
-        events = []
-        if warned and verdict == Verdict.ADEQUATE:
-            causes = sorted({warning.message for warning in warned})
-            said = wording.withdrawal_text(causes, self._settings.report.lang)
-            events.append(_event("live_warning_withdrawn", record, {"causes": causes, "verdict": verdict, "text": said}))
+        events = self._withdrawals(record) if verdict == Verdict.ADEQUATE else []
         reason = None if verdict else next((item["kind"] for item in document["left_out"]), "empty")
         self._catalogue.finish_judging(job, document, verdict=verdict, reason=reason, events=events)
         self._cache.forget(record.series_uid)
         log.info("verdict", series=record.key, revision=record.revision, verdict=verdict, reason=reason)
 
-    def _settle(self, record: SeriesRecord, judged: Judged) -> Judged:
+    def _withdrawals(self, record: SeriesRecord) -> list[NodeEvent]:
+        """Return the event that takes back what was warned of while the series arrived, by whichever process."""
+        warned = {event.data["cause"] for event in self._catalogue.events_of(record.series_uid, "live_warning")}
+        for event in self._catalogue.events_of(record.series_uid, "live_warning_withdrawn"):
+            warned -= set(event.data["causes"])
+        if not warned:
+            return []
+        causes = sorted(warned)
+        said = wording.withdrawal_text(causes, self._settings.report.lang)
+        return [_event("live_warning_withdrawn", record, {"causes": causes, "verdict": Verdict.ADEQUATE, "text": said})]
+
+    def _settled(self, record: SeriesRecord, document: dict[str, Any]) -> dict[str, Any]:
         """Ask for a look at a series of which nothing could be read: it is not one without a verdict."""
-        lost = next((item.code for item in judged.left_out if item.kind == "unreadable"), None)
-        if judged.assessments or lost is None:
-            return judged
-        return Judged(series=(), assessments=(self._unreadable(record, lost),), left_out=judged.left_out)
+        lost = next((item["code"] for item in document["left_out"] if item["kind"] == "unreadable"), None)
+        if document["assessments"] or lost is None:
+            return document
+        return self._unreadable(record, lost) | {"left_out": document["left_out"]}
 
     # ---- what is not streamed --------------------------------------------------------------------------------------------
 
@@ -254,7 +264,7 @@ class Follower:
         if stored is not None and stored.instances == record.instances:
             self._finish(job, record, stored.document)
         elif self._catalogue.note_attempt(job.series_uid, job.revision) > DEATHS:
-            self._finish(job, record, Judged(series=(), assessments=(self._unreadable(record, "MQ200"),)).document())
+            self._finish(job, record, self._unreadable(record, UNSAFE))
         else:
             self._running = (job, record, self._alone(record, self._now()))
 
@@ -270,17 +280,17 @@ class Follower:
                     self._running = (self._catalogue.heartbeat(job, lease_s), record, alone)
                 return
             self._running = None
-            document = outcome.document
-            if document is None:
+            if outcome.document is None:
                 log.error("series_unreadable", series=record.key)
-                document = Judged(series=(), assessments=(self._unreadable(record, "MQ200"),)).document()
-            self._finish(job, record, document)
+                self._finish(job, record, self._unreadable(record, UNSAFE))
+            else:
+                self._finish(job, record, self._settled(record, outcome.document))
         except JobLost:
             alone.stop()
             self._running = None
 
-    def _unreadable(self, record: SeriesRecord, code: str) -> Any:
-        return unreadable(
+    def _unreadable(self, record: SeriesRecord, code: str) -> dict[str, Any]:
+        assessment = unreadable(
             study_uid=record.study_uid,
             series_uid=record.series_uid,
             modality=record.modality,
@@ -288,6 +298,7 @@ class Follower:
             settings=self._settings,
             judged_at=self._now(),
         )
+        return document_of((assessment,))
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")

@@ -162,6 +162,22 @@ def test_a_warning_is_withdrawn_in_words_when_the_series_turns_out_adequate(rece
     assert [one.verdict for one in receiver.catalogue.verdicts()] == ["ADEQUATE"]
     assert len(receiver.events("live_warning")) == 1
     assert [event.data["causes"] for event in receiver.events("live_warning_withdrawn")] == [["low_score_frames"]]
+    assert all("withdrawn" in event.data["text"].lower() for event in receiver.events("live_warning_withdrawn"))
+
+
+def test_a_warning_is_withdrawn_even_by_a_process_that_did_not_give_it(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path)
+    bad, good = series("MR", 40, noise=0.35), series("MR", 40)
+    receiver.send(bad[:5])
+    receiver.work()
+    receiver.follower = receiver.new_follower()
+    receiver.send(good[5:])
+    receiver.after(0.5)
+    receiver.after(20.0)
+    _until(lambda: bool(receiver.catalogue.verdicts()), receiver)
+    assert len(receiver.events("live_warning_withdrawn")) == 1
+    receiver.follower.stop()
+    receiver.catalogue.close()
 
 
 # ---- deaths --------------------------------------------------------------------------------------------------------------
