@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from dicom_node.records import StoredInstance
 from medqa.errors import MedqaError
-from medqa.reader import Instance, LeftOut, Reading, assemble, read_instance
+from medqa.reader import Instance, LeftOut, Reading, assemble, read_header, read_instance
 from medqa.series import Series
 
 _COUNTED: Final = ("ImagesInAcquisition",)
@@ -65,7 +65,7 @@ class Gathered:
 
     def _with_header(self, series: Series) -> Series:
         path = self._paths[id(series.header)]
-        return dataclasses.replace(series, header=read_instance(path).header)
+        return dataclasses.replace(series, header=read_header(path))
 
 
 def _name(stored: StoredInstance) -> str:
