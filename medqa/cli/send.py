@@ -115,10 +115,10 @@ def collect(path: Path) -> tuple[list[Item], int]:
     UnreadableSeries
         Where there is nothing at `path`, or the zip is damaged or unsafe.
     """
-    from medqa.reader.sources import sources
+    from medqa.reader.sources import walk
 
     items, others = [], 0
-    for source in sources(path):
+    for source in walk(path):
         item = None if isinstance(source, MedqaError) else _item(source)
         if item is None:
             others += 1
