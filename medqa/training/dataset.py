@@ -27,7 +27,9 @@ VERSIONS: Final = 3
 """Versions of one frame in a batch, so that the rank loss compares like with like."""
 CLEAN_SHARE: Final = 0.3
 BAG_LENGTH: Final = 4
-BAGS: Final = 4
+BAGS: Final = 5
+BAG_SIDES: Final = (256, 128, 128, 128)
+"""Step by step, whole frames or a quarter of each: the features are pooled over the frame, and a quarter costs a quarter."""
 PARTLY_SPOILED: Final = 0.25
 """Share of bags in which only some frames are spoiled."""
 
@@ -130,25 +132,27 @@ class Bags(_Grouped):
     def batch(
         self, generator: np.random.Generator, step: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return bags `(B, L, channels, 256, 256)`, masks `(B, L)` and labels `(B,)`."""
-        del step
+        """Return bags `(B, L, channels, side, side)`, masks `(B, L)` and labels `(B,)`."""
+        side = BAG_SIDES[step % len(BAG_SIDES)]
         bags, masks, labels = [], [], []
         for _ in range(BAGS):
             chosen, label = self._bag(generator)
-            frames = [_turned(sample.array.astype(np.float32), turn) for sample, turn in chosen]
-            blank = np.zeros_like(frames[0])
-            missing = BAG_LENGTH - len(frames)
-            bags.append(np.stack([*frames, *[blank] * missing]))
-            masks.append([1.0] * len(frames) + [0.0] * missing)
+            # A blank frame would enter the statistics of the batch normalisation: short scans show other parts of their frames.
+            repeated = [chosen[position % len(chosen)] for position in range(BAG_LENGTH)]
+            frames = []
+            for sample in repeated:
+                turn = (int(generator.integers(4)), bool(generator.integers(2)))
+                frames.append(_turned(_cut(sample.array, side, *_place(sample.array, side, generator)), turn))
+            bags.append(np.stack(frames))
+            masks.append([1.0] * BAG_LENGTH)
             labels.append(label)
         return np.stack(bags), np.array(masks, dtype=np.float32), np.array(labels, dtype=np.float32)
 
-    def _bag(self, generator: np.random.Generator) -> tuple[list[tuple[Sample, tuple[int, bool]]], float]:
+    def _bag(self, generator: np.random.Generator) -> tuple[list[Sample], float]:
         frames = self.scan(generator)
         count = min(BAG_LENGTH, len(frames)) if generator.random() < 0.8 else 1
         indices = [list(frames)[i] for i in generator.choice(len(frames), size=count, replace=False)]
         like = _versions(frames[indices[0]], generator, count=1)[0]
-        turn = (int(generator.integers(4)), bool(generator.integers(2)))
         spoiled = count if generator.random() > PARTLY_SPOILED else int(generator.integers(1, count + 1))
         chosen = []
         for position, index in enumerate(indices):
@@ -157,7 +161,7 @@ class Bags(_Grouped):
             chosen.append(match[0])
         label = bag_label([sample.label for sample in chosen])
         order = generator.permutation(count)
-        return [(chosen[i], turn) for i in order], label
+        return [chosen[i] for i in order], label
 
 
 def bag_label(labels: Sequence[float]) -> float:

@@ -122,9 +122,14 @@ def clean_against_spoiled(items: Sequence[Item], *, repeats: int = REPEATS) -> F
 
 
 def calibrate(items: Sequence[Item]) -> Logistic:
-    """Fit the probability of being adequate on validation series: labels from 3 against labels below 2.
+    """Fit the probability of being adequate on validation series: labels from 3 against labels below 2, both as frequent.
 
-    Items between are left out: they are neither. The result is not certified.
+    Items between are left out: they are neither. How often each occurs is our own doing, so both sides count the same: a network
+    that knows nothing says one half. The result is not certified.
     """
-    kept = [item for item in items if item.label >= ADEQUATE_FROM or item.label < INADEQUATE_BELOW]
-    return Logistic.fit([item.logit for item in kept], [item.label >= ADEQUATE_FROM for item in kept])
+    adequate = [item.logit for item in items if item.label >= ADEQUATE_FROM]
+    inadequate = [item.logit for item in items if item.label < INADEQUATE_BELOW]
+    size = max(len(adequate), len(inadequate))
+    places = (np.arange(size) + 0.5) / size
+    values = np.concatenate([np.quantile(side, places) for side in (adequate, inadequate)])
+    return Logistic.fit(values, np.repeat([True, False], size))

@@ -16,7 +16,7 @@ from medqa.training.scans import STARTS_FROM, Scan, scans
 if TYPE_CHECKING:
     from medqa.training.train import Schedule
 
-EPOCHS: Final = {"mal": {"MR": 10, "CT": 8, "PT": 6}, "densenet": {"MR": 5, "CT": 4, "PT": 3}}
+EPOCHS: Final = {"mal": {"MR": 10, "CT": 8, "PT": 6}, "densenet": {"MR": 10, "CT": 6, "PT": 5}}
 """Of 50 steps each."""
 
 
