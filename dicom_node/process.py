@@ -225,8 +225,7 @@ def explain(
     """
     if assessment.verdict in {None, Verdict.ADEQUATE}:
         return ()
-    frames = {prediction.model: prediction.worst_frames[:EXPLAIN_FRAMES] for prediction in assessment.predictions}
-    asked = [(scorer, frame) for scorer in scorers if scorer.kind == "mal" for frame in frames.get(scorer.name, ())]
+    asked = _worth_explaining(assessment, scorers)
     started = clock()
     maps: list[HeatMap] = []
     for scorer, frame in asked:
@@ -238,6 +237,18 @@ def explain(
         except MedqaError as error:
             log.warning("heat_map_failed", code=error.code, model=scorer.name)
     return tuple(maps)
+
+
+def _worth_explaining(assessment: Assessment, scorers: Sequence[Scorer]) -> list[tuple[Scorer, int]]:
+    """Return the worst frames of the network that scores frames; where only the other kind spoke, frames along the series."""
+    by_name = {scorer.name: scorer for scorer in scorers}
+    heard = [(by_name[one.model], one) for one in assessment.predictions if one.model in by_name]
+    worst_frames = [(scorer, frame) for scorer, one in heard for frame in one.worst_frames[:EXPLAIN_FRAMES]]
+    if worst_frames or not heard:
+        return worst_frames
+    count = assessment.series.frames
+    along = sorted({count * part // (EXPLAIN_FRAMES + 1) for part in range(1, EXPLAIN_FRAMES + 1)})
+    return [(heard[0][0], frame) for frame in along]
 
 
 def write(
