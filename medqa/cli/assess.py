@@ -107,9 +107,13 @@ def _progress(console: Console) -> Iterator[Callable[[str], Callable[..., None]]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
 
-        def step(title: str) -> Callable[[int, int], None]:
+        def step(title: str) -> Callable[..., None]:
             task = bar.add_task(title, total=None)
-            return lambda done, total=None: bar.update(task, completed=done, total=total)
+
+            def move(done: int, total: int | None = None) -> None:
+                bar.update(task, completed=done, total=total)
+
+            return move
 
         yield step
 
