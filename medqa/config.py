@@ -28,25 +28,25 @@ class _Part(BaseModel):
 class CompletionSettings(_Part):
     """When a series counts as complete (seconds without a new object and without an open association)."""
 
-    settle_ct_s: float = Field(5.0, ge=0.1)
-    settle_mr_s: float = Field(20.0, ge=0.1)
-    settle_pt_s: float = Field(60.0, ge=0.1)
-    gap_factor: float = Field(3.0, ge=1)
-    provisional_s: float = Field(0.5, ge=0.0)
+    settle_ct_s: float = Field(default=5.0, ge=0.1)
+    settle_mr_s: float = Field(default=20.0, ge=0.1)
+    settle_pt_s: float = Field(default=60.0, ge=0.1)
+    gap_factor: float = Field(default=3.0, ge=1)
+    provisional_s: float = Field(default=0.5, ge=0.0)
 
 
 class NodeSettings(_Part):
     """The DICOM listener and its store."""
 
-    ae_title: str = Field("MEDQA", min_length=1, max_length=16)
+    ae_title: str = Field(default="MEDQA", min_length=1, max_length=16)
     host: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens for its scanners
-    port: int = Field(11112, ge=0, le=65535)
+    port: int = Field(default=11112, ge=0, le=65535)
     storage: Path = Path("medqa-data")
-    max_pdu: int = Field(131072, ge=4096)
-    max_associations: int = Field(20, ge=1)
-    disk_reserve_mb: int = Field(1024, ge=0)
-    attempts: int = Field(3, ge=1)
-    lease_s: float = Field(60.0, gt=0)
+    max_pdu: int = Field(default=131072, ge=4096)
+    max_associations: int = Field(default=20, ge=1)
+    disk_reserve_mb: int = Field(default=1024, ge=0)
+    attempts: int = Field(default=3, ge=1)
+    lease_s: float = Field(default=60.0, gt=0)
 
 
 class Destination(_Part):
@@ -73,7 +73,7 @@ class RoutingSettings(_Part):
     destinations: dict[str, Destination] = Field(default_factory=dict)
     results: str | None = None
     rules: tuple[Rule, ...] = ()
-    hold_limit_s: float = Field(600.0, gt=0)
+    hold_limit_s: float = Field(default=600.0, gt=0)
     webhook: str | None = None
 
 
@@ -85,7 +85,7 @@ class PolicySettings(_Part):
     densenet_against: float = 0.5
     densenet_for: float = 0.75
     frame_cut: float = 2.0
-    live_positions: int = Field(5, ge=1)
+    live_positions: int = Field(default=5, ge=1)
 
 
 class ReportSettings(_Part):
