@@ -26,7 +26,7 @@ DESCRIPTION: Final = {
     "densenet": "DenseNet with attention over a bag of frames: scores the image quality of a {modality} series from 0 to 4",
 }
 TITLES: Final = {"mal": "MAL", "densenet": "DenseNet"}
-SHOWN_FROM: Final = 0.5
+SHOWN_FROM: Final = 0.7
 """A network counts as shown to generalise where the interval of its AUC stays above this, on enough test subjects."""
 ENOUGH_SUBJECTS: Final = 20
 AGAINST_BELOW, FOR_FROM = 2.0, 3.0
@@ -92,16 +92,17 @@ def bundle_judge(opened: MalScorer | DenseNetScorer) -> Judge:
 
 
 def shown(findings: Findings) -> bool:
-    """Return whether the AUC shows more than chance on enough subjects."""
+    """Return whether the AUC is high enough, with its interval, on enough subjects."""
     interval = findings.auc.interval
     return interval is not None and interval[0] > SHOWN_FROM and findings.auc.groups >= ENOUGH_SUBJECTS
 
 
 def _verdict(modality: str, seen: Findings, unseen: Findings) -> str:
     if not shown(seen):
+        low = "none" if seen.auc.interval is None else f"{seen.auc.interval[0]:.2f}"
         return (
-            f"**Not shown to generalise**: {seen.auc.groups} test subjects, most of them small crops, are too few for {modality}. "
-            "Take the score as a hint."
+            f"**Not shown to generalise** for {modality}: {seen.auc.groups} test subjects, lower end of the AUC's interval {low} "
+            f"(asked for: at least {ENOUGH_SUBJECTS} subjects and {SHOWN_FROM}). Take the score as a hint."
         )
     text = "Tells clean from clearly spoiled scans of subjects it never saw"
     if shown(unseen):

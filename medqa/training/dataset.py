@@ -87,14 +87,13 @@ def as_image(array: Array, modality: str, unit: Code) -> FrameImage:
 
 
 class _Grouped:
-    """Samples by frame, and chance: a scan first, then one of its frames, so that long scans do not rule."""
+    """Samples by frame, and chance: a scan first, in proportion to its chosen frames, then one of them."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.frames: dict[str, dict[int, list[Sample]]] = {}
         for sample in samples:
             self.frames.setdefault(sample.scan.key, {}).setdefault(sample.frame, []).append(sample)
-        # A whole-body scan counts for as many as its frames suggest, with the square root: it holds much, but is one subject.
-        weights = np.sqrt([len(frames) for frames in self.frames.values()])
+        weights = np.array([len(frames) for frames in self.frames.values()], dtype=np.float64)
         self.keys = list(self.frames)
         self.weights = weights / weights.sum()
 
