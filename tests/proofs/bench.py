@@ -105,9 +105,11 @@ def _send(port: int, datasets: Iterator[Dataset], rate: float | None) -> tuple[s
         uid = dataset.SeriesInstanceUID
         if rate is not None:
             time.sleep(max(0.0, started + number / rate - time.monotonic()))
-        if association.send_c_store(dataset).Status != 0:
-            message = "an instance was refused"
-            raise RuntimeError(message)
+        # Rarely, pynetdicom's own client loses a response between its threads and waits for it in vain: as a scanner would, send again.
+        association.dimse_timeout = 10
+        while association.send_c_store(dataset).get("Status") != 0:
+            association = associate(port)
+            association.dimse_timeout = 10
     association.release()
     return uid, time.monotonic() - started
 
