@@ -105,7 +105,7 @@ def _send(port: int, datasets: Iterator[Dataset], rate: float | None) -> tuple[s
         uid = dataset.SeriesInstanceUID
         if rate is not None:
             time.sleep(max(0.0, started + number / rate - time.monotonic()))
-        # Rarely, pynetdicom's own client loses a response between its threads and waits for it in vain: as a scanner would, send again.
+        # Rarely, pynetdicom's client loses a response between its threads and waits for it in vain: send again, as a scanner would.
         association.dimse_timeout = 10
         while association.send_c_store(dataset).get("Status") != 0:
             association = associate(port)
