@@ -26,6 +26,8 @@ PIXELS_PER_BATCH: Final = 12 * 256 * 256
 VERSIONS: Final = 3
 """Versions of one frame in a batch, so that the rank loss compares like with like."""
 CLEAN_SHARE: Final = 0.3
+PATCHED: Final = 0.3
+"""Share of the crops in which a part comes from another version of the same frame: artefacts need not be everywhere."""
 BAG_LENGTH: Final = 4
 BAGS: Final = 5
 BAG_SIDES: Final = (256, 128, 128, 128)
@@ -119,9 +121,12 @@ class Crops(_Grouped):
             turn = (int(generator.integers(4)), bool(generator.integers(2)))
             gain = 1.0 if modality == "CT" else float(generator.uniform(0.85, 1.15))
             for sample in _versions(versions, generator):
-                cut = _turned(_cut(sample.array, side, top, left), turn)
-                inputs.append(cut * np.float32(gain))
-                labels.append(sample.label)
+                cut, label = _cut(sample.array, side, top, left), sample.label
+                if generator.random() < PATCHED:
+                    other = _versions(versions, generator, count=1)[0]
+                    label = _patch(cut, label, _cut(other.array, side, top, left), other.label, generator)
+                inputs.append(_turned(cut, turn) * np.float32(gain))
+                labels.append(label)
         return np.stack(inputs), np.array(labels, dtype=np.float32)
 
 
@@ -200,6 +205,18 @@ def _cut(array: NDArray[np.float16], side: int, top: int, left: int) -> NDArray[
         pads = [(0, 0), *[(more // 2, more - more // 2) for more in missing]]
         cut = np.pad(cut, pads, mode="reflect")
     return cut
+
+
+def _patch(
+    cut: NDArray[np.float32], label: float, other: NDArray[np.float32], other_label: float, generator: np.random.Generator
+) -> float:
+    """Paste a rectangle of `other` into `cut` (in place); return the label mixed by area."""
+    side = cut.shape[1]
+    height, width = (int(generator.integers(side // 4, side + 1)) for _ in range(2))
+    top, left = int(generator.integers(side - height + 1)), int(generator.integers(side - width + 1))
+    cut[:, top : top + height, left : left + width] = other[:, top : top + height, left : left + width]
+    share = height * width / (side * side)
+    return (1 - share) * label + share * other_label
 
 
 def _turned(array: NDArray[np.float32], turn: tuple[int, bool]) -> NDArray[np.float32]:

@@ -13,14 +13,13 @@ import numpy as np
 
 from medqa.codes import Unit
 from medqa.simulate import phantom
+from medqa.simulate.anatomy_pet import BQ_PER_ML_PER_SUV
 from medqa.training.cache import CleanFrame, spaced
 from medqa.training.scans import Scan
 
 COUNT: Final = 6
 PHANTOM_FRAMES: Final = {"CT": 3, "MR": 6, "PT": 6}
 FIRST_SEED: Final = 7000
-WEIGHT_KG, DOSE_BQ = 75.0, 280e6
-"""What turns a PET phantom's Bq/ml into SUVbw."""
 
 
 def phantom_scans(modality: str) -> list[Scan]:
@@ -53,9 +52,7 @@ def read_phantom(scan: Scan) -> list[CleanFrame]:
         "PT": lambda generator: phantom.pet(generator, slices=20, spacing_mm=44.0),
     }
     drawn = makers[scan.modality](generator)
-    unit, factor = {"CT": (Unit.HU, 1.0), "MR": (Unit.ARBITRARY, 1.0), "PT": (Unit.SUVBW, WEIGHT_KG * 1000 / DOSE_BQ)}[
-        scan.modality
-    ]
+    unit, factor = {"CT": (Unit.HU, 1.0), "MR": (Unit.ARBITRARY, 1.0), "PT": (Unit.SUVBW, 1 / BQ_PER_ML_PER_SUV)}[scan.modality]
     return [
         CleanFrame(array=drawn.array[index] * np.float32(factor), unit=unit, pixel_mm=drawn.grid.pixel_mm)
         for index in spaced(len(drawn.array), PHANTOM_FRAMES[scan.modality])

@@ -9,7 +9,7 @@ import numpy as np
 
 from medqa.iqa.selftest import SelfTestFrames
 from medqa.simulate import degrade, phantom
-from medqa.training.phantoms import DOSE_BQ, WEIGHT_KG
+from medqa.simulate.anatomy_pet import BQ_PER_ML_PER_SUV
 
 SEED: Final = 424
 NOISE: Final = {"CT": "dose", "MR": "noise", "PT": "counts"}
@@ -26,7 +26,7 @@ def self_test_frames(modality: str) -> SelfTestFrames:
     }
     drawn = makers[modality]()
     places = np.linspace(0.3, 0.7, 3) * len(drawn.array)
-    factor = np.float32(WEIGHT_KG * 1000 / DOSE_BQ if modality == "PT" else 1)
+    factor = np.float32(1 / BQ_PER_ML_PER_SUV if modality == "PT" else 1)
     clean = np.stack([drawn.array[int(place)] * factor for place in places])
     noisy = np.stack(
         [degrade(image, modality, NOISE[modality], LEVEL, generator, pixel_mm=drawn.grid.pixel_mm).array for image in clean]
