@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -194,7 +194,9 @@ def test_a_warning_counts_as_stored(tmp_path: Path) -> None:
     assert (result.exit_code, "4 with a warning" in result.output) == (0, True), result.output
 
 
-def test_what_the_receiver_does_not_take_is_told_and_the_rest_still_goes(tmp_path: Path) -> None:
+def test_what_the_receiver_does_not_take_is_told_and_the_rest_still_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a listener that ran in this process leaves pynetdicom taking everything
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
     paths = slices(tmp_path / "in")
     strange = dcmread(paths[0])
     strange.file_meta.TransferSyntaxUID = DEFLATED
