@@ -35,7 +35,11 @@ def main() -> None:
     if storescu is None:
         parser.error("storescu is not installed (Debian: dcmtk)")
     with tempfile.TemporaryDirectory(prefix="medqa-scans-") as folder:
-        DOCUMENT.write_text(prove(rows, storescu, Path(folder)), encoding="utf-8")
+        page = prove(rows, storescu, Path(folder))
+    if arguments.only:
+        page = page.replace("every `train` and `test` archive", f"every `train` and `test` archive under `{arguments.only}`")
+        page = page.replace("`make scans`", f"`make scans ARGS='--only {arguments.only}'`")
+    DOCUMENT.write_text(page, encoding="utf-8")
     print(DOCUMENT.read_text(encoding="utf-8"))
 
 
@@ -47,7 +51,7 @@ def manifest(data: Path) -> list[dict[str, str]]:
             for row in csv.DictReader(file):
                 if row["split"] in {"train", "test"} and row["file"].endswith(".zip"):
                     path = data / folder / row["file"]
-                    rows.append({"name": f"{folder}/{row['file']}", "path": str(path), **row})
+                    rows.append({**row, "name": f"{folder}/{row['file']}", "path": str(path)})
     return rows
 
 
