@@ -150,7 +150,8 @@ def send(program: str, files: Sequence[Path], port: int) -> dict[str, str]:
         command = [program, "-R", option, "-aec", "MEDQA", "127.0.0.1", str(port), *map(str, group)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            why = next((line[:100] for line in done.stderr.splitlines() if line.startswith(("E:", "F:"))), "storescu failed")
+            said = (line for line in done.stderr.splitlines() if line.startswith(("E:", "F:")))
+            why = next(said, "storescu failed").partition(" in file")[0][:100]
             rest |= {file.name: why for file in group}
     return rest
 
