@@ -216,7 +216,7 @@ def _patch(
     top, left = int(generator.integers(side - height + 1)), int(generator.integers(side - width + 1))
     cut[:, top : top + height, left : left + width] = other[:, top : top + height, left : left + width]
     share = height * width / (side * side)
-    return (1 - share) * label + share * other_label
+    return float((1 - share) * label + share * other_label)
 
 
 def _turned(array: NDArray[np.float32], turn: tuple[int, bool]) -> NDArray[np.float32]:
