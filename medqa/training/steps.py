@@ -16,7 +16,7 @@ from medqa.training.scans import STARTS_FROM, Scan, scans
 if TYPE_CHECKING:
     from medqa.training.train import Schedule
 
-EPOCHS: Final = {"mal": {"MR": 22, "CT": 22, "PT": 26}, "densenet": {"MR": 10, "CT": 14, "PT": 5}}
+EPOCHS: Final = {"mal": {"MR": 22, "CT": 22, "PT": 26}, "densenet": {"MR": 10, "CT": 14, "PT": 8}}
 """Of 50 steps each."""
 
 
