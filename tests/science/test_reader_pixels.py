@@ -12,9 +12,12 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
+    HTJ2K,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -52,6 +55,27 @@ def test_lossless_compression_changes_nothing(tmp_path: Path, syntax: str) -> No
     made.save_as(tmp_path / "packed.dcm", enforce_file_format=True)
     frame = read_instance(tmp_path / "packed.dcm").frames[0]
     assert np.array_equal(frame.read().array, ramp().astype(np.float32) - 1024)
+
+
+def body() -> np.ndarray:
+    """Return a body with a spine in air, in HU, by whole numbers alone: every machine makes the same one."""
+    y, x = np.mgrid[:64, :96].astype(np.int64)
+    inside = 9 * (x - 48) ** 2 + 16 * (y - 32) ** 2 < 120**2
+    spine = (np.abs(x - 48) < 4) & (np.abs(y - 42) < 6)
+    grain = (x * 7919 + y * 104729 + x * y * 31) % 41 - 20
+    return (np.where(inside, 40, -980) + 700 * spine + grain).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "stream", "farthest"), [(HTJ2KLossless, "lossless", 0), (HTJ2KLosslessRPCL, "lossless", 0), (HTJ2K, "lossy", 12)]
+)
+def test_high_throughput_jpeg_2000_is_decoded(tmp_path: Path, syntax: str, stream: str, farthest: int) -> None:
+    made = dataset(pixels=body(), RescaleIntercept=-3)
+    made.PixelData = encapsulate([(Path(__file__).parent / "htj2k" / f"{stream}.j2c").read_bytes()])
+    made["PixelData"].is_undefined_length = True
+    difference = np.abs(decoded(tmp_path, made, syntax) - (body() - 3.0))
+    assert difference.max() <= farthest
+    assert (difference.max() > 0) == (syntax == HTJ2K)  # else it was no lossy stream
 
 
 def test_slope_and_intercept_are_those_of_each_slice(tmp_path: Path) -> None:
