@@ -15,7 +15,9 @@ from pathlib import Path
 from tests.node.killing import Round, kill_and_recover
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "kill.md"
-AFTER_S = 6.0
+AFTER_S = 10.0
+SIDES = {"CT": 512, "MR": 256, "PT": 128}
+"""Rows and columns, as scanners send them."""
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
     chance = random.Random(arguments.seed)
     moments = [chance.uniform(0.0, 2.0) for _ in range(arguments.moments)]
     with tempfile.TemporaryDirectory(prefix="medqa-kill-") as folder:
-        rounds = kill_and_recover(Path(folder), moments, arguments.instances, chance, AFTER_S)
+        rounds = kill_and_recover(Path(folder), moments, arguments.instances, chance, AFTER_S, SIDES)
     DOCUMENT.write_text(document(rounds, arguments.seed, arguments.instances), encoding="utf-8")
     print(DOCUMENT.read_text(encoding="utf-8"))
 
@@ -40,10 +42,11 @@ def document(rounds: Sequence[Round], seed: int, instances: int) -> str:
         "# Killed in the middle",
         "",
         f"Made by `make kill` (seed {seed}, {os.cpu_count()} cores). A real `medqa serve` receives {instances} instances",
-        "(a CT, an MR and a PET series, mixed) over DICOM. At a random moment its whole process group gets `kill -9`;",
+        f"({', '.join(f'{modality} of {side}²' for modality, side in SIDES.items())}: three series, mixed) over DICOM.",
+        "At a random moment its whole process group gets `kill -9`;",
         "it is started again, and the sender sends what was not acknowledged. After every kill, and again at the end,",
-        "the sender's own list is held against the files, byte for byte, and against the rows; there is no file without",
-        "a row; every series has exactly one final verdict a revision, and a report.",
+        "the sender's own list is held against the files (length and SHA-256 of each data set) and against the rows;",
+        "no file without a row is left; every series has exactly one final verdict a revision, and a report.",
         "The first failure ends the run, so a page means that none was found.",
         "",
         "| # | killed at | acknowledged by then | states of all series on disk | revisions of the three series |",
