@@ -13,6 +13,7 @@ from typing import Final
 from medqa import __version__
 from medqa.assessment import (
     Assessment,
+    Finding,
     FrameEvidence,
     FrameScore,
     NotChecked,
@@ -115,6 +116,7 @@ class Accumulator:
         measurements, unmeasured = _measure(series, ordered)
         predictions, unpredicted = self._predict(series, ordered)
         findings = [one for check in CHECKS.get(series.modality, ()) for one in check(series, ordered)]
+        findings += _located(series, ordered)
         judgement = judge(self._settings.policy, measurements, predictions, findings)
         scorers = self._of(series.modality)
         empty = not series.frames
@@ -221,10 +223,20 @@ def _measure(series: Series, evidence: Sequence[FrameEvidence]) -> tuple[list[Me
     missing: list[NotChecked] = []
     for metric in METRICS.get(series.modality, ()):
         try:
-            measurements.append(metric.combine(series, [one.partials.get(metric.name) for one in evidence]))
+            measurements += metric.measure(series, [one.partials.get(metric.name) for one in evidence])
         except NotApplicable as error:
             missing.append(NotChecked(what=metric.name, reason=str(error.values["reason"]), values=_told(error)))
     return measurements, missing
+
+
+def _located(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:
+    """Return what the metrics find that can say where."""
+    return [
+        one
+        for metric in METRICS.get(series.modality, ())
+        if metric.find is not None
+        for one in metric.find(series, [frame.partials.get(metric.name) for frame in evidence])
+    ]
 
 
 def _told(error: MedqaError) -> dict[str, Scalar]:

@@ -137,3 +137,9 @@ class RenderingFailed(MedqaError):
     """The report could not be made: {reason}. The verdict stands; `medqa assess` on the same series shows the cause."""
 
     code = "MQ600"
+
+
+class InvalidDegradation(MedqaError):
+    """The degradation {kind} cannot be made: {reason}. `medqa simulate --list` describes every kind with its parameters."""
+
+    code = "MQ700"

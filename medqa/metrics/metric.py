@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medqa.assessment import Finding
 from medqa.errors import NotApplicable
 from medqa.measurement import Measurement
 from medqa.regions import Regions
@@ -15,17 +16,48 @@ Partial = Mapping[str, Any]
 """What one frame contributes: JSON scalars and lists under names."""
 
 
+Combine = Callable[[Series, Sequence[Partial | None]], Measurement | tuple[Measurement, ...]]
+Find = Callable[[Series, Sequence[Partial | None]], list[Finding]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A quantity measured frame by frame.
+    """A quantity, or a few that come of the same work, measured frame by frame.
 
-    `per_frame` looks at one frame (None where it has nothing to say about it); `combine` sums up in the order of
-    `series.frames` and raises `NotApplicable` with `what` the metric's name and `reason` an id of `findings.NOT_CHECKED`.
+    `per_frame` looks at one frame (None where it has nothing to say about it). `combine` sums up in the order of `series.frames`
+    and raises `NotApplicable` with `what` the metric's name and `reason` an id of `findings.NOT_CHECKED`. `find`, where there is
+    one, tells from the same partials what is wrong and where ("streaks along 37 degrees, slices 41-58"). `more` names the
+    quantities beside the one that bears the metric's own name.
     """
 
     name: str
     per_frame: Callable[[Regions], Partial | None]
-    combine: Callable[[Series, Sequence[Partial | None]], Measurement]
+    combine: Combine
+    find: Find | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Code values of everything that `measure` may return."""
+        return self.name, *self.more
+
+    def measure(self, series: Series, partials: Sequence[Partial | None]) -> tuple[Measurement, ...]:
+        """Return what `combine` returns, always as a tuple."""
+        made = self.combine(series, partials)
+        return made if isinstance(made, tuple) else (made,)
+
+
+def runs(flags: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return first and last index of every run of frames that are flagged."""
+    found: list[tuple[int, int]] = []
+    for index, flag in enumerate(flags):
+        if not flag:
+            continue
+        if found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], index)
+        else:
+            found.append((index, index))
+    return found
 
 
 def present(name: str, partials: Sequence[Partial | None], reason: str, at_least: int = 1) -> list[Partial]:

@@ -6,11 +6,24 @@ and parameters (noise has its own seed among them), so that every image can be m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from medqa.errors import InvalidDegradation
 from medqa.volume import Array
+
+Mask = NDArray[np.bool_]
+Parameters = Mapping[str, float]
+Draw = Callable[[np.random.Generator, float], dict[str, float]]
+"""Takes the size of a pixel in mm; draws every parameter but the strength and the seed."""
+Change = Callable[[Array, Parameters, float], Array]
+"""Takes a slice `(y, x)` without gaps, the parameters and the size of a pixel in mm; returns what is to be added to the slice."""
+Region = Callable[[Array, Array, Parameters, float], Mask]
+"""Takes the slice, the change, the parameters and the size of a pixel; returns where the artefact is."""
 
 LEVELS: Final = 4
 """Declared strengths of a kind; level 0 is the image as it was."""
@@ -22,6 +35,81 @@ class Strength(NamedTuple):
     quantity: str
     unit: str
     values: tuple[float, float, float, float]
+
+
+class Parameter(NamedTuple):
+    """One number that decides what a degradation does: its name, what it means, its unit, and the range it may have."""
+
+    name: str
+    meaning: str
+    unit: str
+    low: float
+    high: float
+
+
+def _draws_nothing(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
+    """Return no parameters: the strength says it all."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of degradation of single slices, described so that help, documentation and code cannot drift apart.
+
+    `strength` is the parameter that makes it worse, `levels` its four declared values, mildest first; `others` are drawn by `draw`.
+    Without a `region` the degradation is diffuse: it is everywhere.
+    """
+
+    modality: str
+    name: str
+    summary: str
+    source: str
+    strength: Parameter
+    levels: tuple[float, float, float, float]
+    change: Change
+    others: tuple[Parameter, ...] = ()
+    draw: Draw = _draws_nothing
+    region: Region | None = None
+
+    @property
+    def full_name(self) -> str:
+        """The name on the command line: `ct-dose`."""
+        return f"{self.modality.lower()}-{self.name}"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All that can be set: the strength first."""
+        return self.strength, *self.others
+
+    def plan(
+        self,
+        generator: np.random.Generator,
+        *,
+        pixel_mm: float,
+        level: int = 0,
+        given: Mapping[str, float] | None = None,
+    ) -> Plan:
+        """Draw the parameters; `level` 1-4 picks the declared strength, `given` overrides any parameter by name.
+
+        Raises
+        ------
+        InvalidDegradation
+            Where a given parameter is unknown or out of its range, or where neither a level nor the strength is given.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        drawn: dict[str, float] = {"seed": float(generator.integers(2**31)), **self.draw(generator, pixel_mm)}
+        if level:
+            drawn[self.strength.name] = float(self.levels[level - 1])
+        for name, value in (given or {}).items():
+            if name not in known:
+                raise InvalidDegradation(kind=self.full_name, reason=f"it has no parameter {name}; it has {', '.join(known)}")
+            if not known[name].low <= value <= known[name].high:
+                span = f"{known[name].low:g} to {known[name].high:g} {known[name].unit}"
+                raise InvalidDegradation(kind=self.full_name, reason=f"{name} {value:g} is out of its range, {span}")
+            drawn[name] = float(value)
+        if self.strength.name not in drawn:
+            raise InvalidDegradation(kind=self.full_name, reason=f"it needs a level or the parameter {self.strength.name}")
+        return Plan(modality=self.modality, kind=self.name, level=level, parameters=drawn)
 
 
 STRENGTHS: Final[Mapping[str, Mapping[str, Strength]]] = {
@@ -65,11 +153,6 @@ class Plan:
         """Quality on the 0–4 scale that the strength stands for."""
         return LEVELS - self.level
 
-    @property
-    def strength(self) -> Strength:
-        """The declared strengths of this kind."""
-        return STRENGTHS[self.modality][self.kind]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Degraded:
@@ -82,3 +165,5 @@ class Degraded:
     array: Array
     plan: Plan
     severity: float
+    mask: Mask | None = None
+    """Where the artefact is, `(y, x)`; None where it is diffuse."""

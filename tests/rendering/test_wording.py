@@ -33,7 +33,7 @@ REQUIRED = [
     "verdict_explained.none",
     *(f"significance.{significance.value}" for significance in Significance),
     *(f"witness.{name}" for name in WITNESSES),
-    *(f"metric.{metric.name}" for metrics in METRICS.values() for metric in metrics),
+    *(f"metric.{name}" for metrics in METRICS.values() for metric in metrics for name in metric.quantities),
     *(f"parameter.{name}" for name in PARAMETERS),
 ]
 

@@ -71,7 +71,7 @@ def test_a_lower_dose_adds_noise_by_the_root_law():
     measured = ct.tissue_noise(noisy, tissue)
     assert measured == pytest.approx(own, rel=0.15)
     for fraction in (0.5, 0.25, 0.125):
-        plan = Plan(modality="CT", kind="dose", level=1, parameters={"strength": fraction, "seed": 9.0, "cutoff_per_mm": 0.3})
+        plan = Plan(modality="CT", kind="dose", level=1, parameters={"dose": fraction, "seed": 9.0, "cutoff_per_mm": 0.3})
         done = ct.apply(noisy, plan, pixel_mm=1.6)
         assert ct.tissue_noise(done.array, tissue) == pytest.approx(measured / np.sqrt(fraction), rel=0.12)
         assert done.array[tissue].mean() == pytest.approx(noisy[tissue].mean(), abs=2.0)
@@ -90,7 +90,7 @@ def test_ct_noise_is_stronger_and_streaky_along_the_long_way_through_the_body():
 def test_ct_blur_has_the_declared_width():
     """A sharp edge under a Gaussian of width w becomes an error function of that width."""
     edge = np.where(np.arange(256)[None, :] < 128, -100.0, 100.0).repeat(64, axis=0).astype(np.float32)
-    plan = Plan(modality="CT", kind="blur", level=4, parameters={"strength": 6.5, "seed": 0.0})
+    plan = Plan(modality="CT", kind="blur", level=4, parameters={"fwhm_mm": 6.5, "seed": 0.0})
     profile = ct.apply(edge, plan, pixel_mm=0.5).array[32]
     spread = np.diff(profile)
     place = np.arange(spread.size)
@@ -101,7 +101,7 @@ def test_ct_blur_has_the_declared_width():
 def test_ct_motion_doubles_the_contour_by_the_way_it_moved():
     image = np.full((SIZE, SIZE), -1000.0, dtype=np.float32)
     image[94:98, 94:98] = 1000
-    parameters = {"strength": 24.0, "seed": 0.0, "direction_rad": 0.0, "onset": 0.5, "duration": 0.02}
+    parameters = {"displacement_mm": 24.0, "seed": 0.0, "direction_rad": 0.0, "onset": 0.5, "duration": 0.02}
     done = ct.apply(image, Plan(modality="CT", kind="motion", level=4, parameters=parameters), pixel_mm=1.6)
     row = done.array[94:98].mean(axis=0)
     left, right = int(np.argmax(row[:95])), 97 + int(np.argmax(row[97:]))
@@ -110,7 +110,7 @@ def test_ct_motion_doubles_the_contour_by_the_way_it_moved():
 
 def test_rings_are_rings():
     image = water()
-    parameters = {"strength": 40.0, "seed": 4.0, "channels": 3.0}
+    parameters = {"amplitude_hu": 40.0, "seed": 4.0, "channels": 3.0}
     change = ct.apply(image, Plan(modality="CT", kind="rings", level=3, parameters=parameters), pixel_mm=1.6).array - image
     y, x = np.meshgrid(*(np.arange(SIZE) - (SIZE - 1) / 2,) * 2, indexing="ij")
     radius = np.hypot(y, x)
