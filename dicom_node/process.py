@@ -40,6 +40,8 @@ MODALITIES: Final = ("CT", "MR", "PT")
 Key = tuple[str, int]
 EXPLAIN_FRAMES: Final = 3
 EXPLAIN_WITHIN_S: Final = 8.0
+_SR_FILES: Final = "*-SR.dcm"
+_IDENTITY: Final = ["StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"]
 _RANK: Final = {None: 0, Verdict.ADEQUATE: 1, Verdict.REVIEW: 2, Verdict.RESCAN: 3}
 
 log = structlog.get_logger(__name__)
@@ -259,16 +261,30 @@ def write(
     lang: str,
     settings: ReportSettings,
     now: datetime | None = None,
+    predecessors: Sequence[Dataset] = (),
 ) -> tuple[Deliverables, list[Path]]:
     """Render, and write `report.pdf`, `assessment.json` and the DICOM objects into `folder`; return the objects' paths too."""
-    made = render(assessment, series, tuple(heat_maps), lang=lang, settings=settings, now=now)
+    made = render(assessment, series, tuple(heat_maps), lang=lang, settings=settings, now=now, predecessors=predecessors)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.pdf").write_bytes(made.pdf)
-    write_json(folder / "assessment.json", wording.document(assessment, lang))
+    write_json(folder / "assessment.json", wording.document(made.assessment, lang))
     paths = [folder / f"{number:02d}-{instance.Modality}.dcm" for number, instance in enumerate(made.instances, start=1)]
     for path, instance in zip(paths, made.instances, strict=True):
         instance.save_as(path, enforce_file_format=True)
     return made, paths
+
+
+def structured_reports(folder: Path, part: str) -> list[Dataset]:
+    """Return the identity of the SRs about one part of a series that `write` left in the folder of a revision, or below it.
+
+    A part without a name is the whole series, whatever the other revision calls its parts.
+    """
+    found: list[Dataset] = []
+    for document in sorted(folder.rglob("assessment.json")):
+        other = json.loads(document.read_text(encoding="utf-8"))["series"]["part"]
+        if other == part or not other or not part:
+            found += [dcmread(path, specific_tags=_IDENTITY) for path in sorted(document.parent.glob(_SR_FILES))]
+    return found
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from pydicom import Dataset
 
 from dicom_node import telemetry
 from dicom_node.alone import Load
 from dicom_node.catalogue import Catalogue
 from dicom_node.gathered import Gathered
 from dicom_node.lifecycle import State
-from dicom_node.process import assessments_of, explain, imageless, write
+from dicom_node.process import assessments_of, explain, imageless, structured_reports, write
 from dicom_node.records import Job, JobKind, RenderedObject, SeriesRecord, Status
 from medqa.assessment import Assessment, Scorer
 from medqa.config import Settings
@@ -52,6 +53,8 @@ class _Prepared:
     """A report that was made of a provisional assessment, in a folder of its own."""
 
     document: Mapping[str, Any]
+    earlier: Path | None
+    """The report that it supersedes."""
     folder: Path
     objects: tuple[RenderedObject, ...]
 
@@ -82,6 +85,8 @@ class Renderer:
         self._scorers = scorers
         self._clock = clock
         self._prepared: dict[tuple[str, int], _Prepared] = {}
+        self._in_vain: dict[tuple[str, int], Mapping[str, Any]] = {}
+        """Of which document a report could not be prepared: it is tried again when it is due, not before."""
         self._looked_at = 0.0
 
     def step(self) -> bool:
@@ -110,7 +115,7 @@ class Renderer:
         if record is None or stored is None:
             raise RenderingFailed(reason="there is no final assessment")
         prepared = self._prepared.pop((job.series_uid, job.revision), None)
-        ready = prepared is not None and prepared.document == stored.document
+        ready = prepared is not None and prepared.document == stored.document and prepared.earlier == self._earlier(record)
         made = prepared if ready and prepared is not None else self._make(record, stored.document)
         folder = made.folder.with_name(f"revision-{job.revision}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,18 +131,20 @@ class Renderer:
         self._looked_at = self._clock()
         open_series = {(record.series_uid, record.revision): record for record in self._catalogue.open_series()}
         self._prepared = {key: one for key, one in self._prepared.items() if key in open_series or self._is_judged(*key)}
+        self._in_vain = {key: document for key, document in self._in_vain.items() if key in open_series}
         for key, record in open_series.items():
             stored = self._catalogue.assessment(*key, Status.PROVISIONAL)
             if stored is None or stored.instances != record.instances or self._clock() - stored.made_at < STOOD_S:
                 continue
             known = self._prepared.get(key)
-            if known is not None and known.document == stored.document:
+            if stored.document in (self._in_vain.get(key), None if known is None else known.document):
                 continue
             try:
                 self._prepared[key] = self._make(record, stored.document)
             except Exception:
                 log.exception("prepare_failed", series=record.key)
-                self._prepared[key] = _Prepared(document=stored.document, folder=Path(), objects=())
+                self._prepared.pop(key, None)
+                self._in_vain[key] = stored.document
             return True
         return False
 
@@ -147,23 +154,33 @@ class Renderer:
 
     def _make(self, record: SeriesRecord, document: Mapping[str, Any]) -> _Prepared:
         """Write the report of an assessment into a hidden folder beside those of the revisions."""
-        reports = self._settings.node.storage / "reports" / record.key
-        folder = reports / f".revision-{record.revision}"
+        folder = self._reports(record) / f".revision-{record.revision}"
         shutil.rmtree(folder, ignore_errors=True)
         stored = self._catalogue.instances_of(record.series_uid, revision=record.revision, judged=True)
         parts = {series.part: series for series in Gathered.of(stored).reading().series}
         assessments = assessments_of(document)
+        earlier = self._earlier(record)
         objects: list[RenderedObject] = []
         for number, assessment in enumerate(assessments, start=1):
             series = parts.get(assessment.series.part) or imageless(assessment, [one.path for one in stored])
             place = folder if len(assessments) == 1 else folder / f"part-{number}"
-            objects += self._one(assessment, series, place)
+            predecessors = [] if earlier is None else structured_reports(earlier, assessment.series.part)
+            objects += self._one(assessment, series, place, predecessors)
         _make_durable(folder)
-        return _Prepared(document=document, folder=folder, objects=tuple(objects))
+        return _Prepared(document=document, earlier=earlier, folder=folder, objects=tuple(objects))
 
-    def _one(self, assessment: Assessment, series: Series, folder: Path) -> list[RenderedObject]:
+    def _reports(self, record: SeriesRecord) -> Path:
+        return self._settings.node.storage / "reports" / record.key
+
+    def _earlier(self, record: SeriesRecord) -> Path | None:
+        """Return the newest report of an earlier revision: the one before, unless that could not be made."""
+        folders = (self._reports(record) / f"revision-{number}" for number in range(record.revision - 1, 0, -1))
+        return next((folder for folder in folders if folder.is_dir()), None)
+
+    def _one(self, assessment: Assessment, series: Series, folder: Path, predecessors: Sequence[Dataset]) -> list[RenderedObject]:
         maps = explain(assessment, series, self._scorers)
-        made, paths = write(folder, assessment, series, maps, self._settings.report.lang, self._settings.report)
+        report = self._settings.report
+        made, paths = write(folder, assessment, series, maps, report.lang, report, predecessors=predecessors)
         for path in folder.iterdir():
             _make_durable(path)
         _make_durable(folder)

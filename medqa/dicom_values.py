@@ -139,11 +139,6 @@ def copied(header: Dataset, table: Iterable[Copied]) -> tuple[Dataset, tuple[str
     return out, tuple(invalid)
 
 
-def replaced_values(header: Dataset) -> tuple[str, ...]:
-    """Return the keywords of the patient and study attributes that our objects cannot carry as the header has them."""
-    return copied(header, (*PATIENT, *STUDY))[1]
-
-
 def kept_uid(uid: str) -> str:
     """Return a UID of somebody else's as it is; where it is none, one of ours in its place, always the same."""
     return uid if is_uid(uid) else own_uid("replaced", uid)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from medqa import dicom_values
 from medqa.assessment import Assessment, HeatMap
 from medqa.config import ReportSettings
 from medqa.series import Series
@@ -21,6 +20,8 @@ class Deliverables:
 
     pdf: bytes
     instances: tuple[Dataset, ...]
+    assessment: Assessment
+    """What they say: its provenance lists the values of the source header that they could not carry as they were."""
 
 
 def render(
@@ -30,6 +31,7 @@ def render(
     lang: str = "en",
     settings: ReportSettings | None = None,
     now: datetime.datetime | None = None,
+    predecessors: Sequence[Dataset] = (),
 ) -> Deliverables:
     """Render an assessment: same input, same bytes.
 
@@ -47,13 +49,15 @@ def render(
         How reports look.
     now
         When the objects count as made; by default when the series was judged.
+    predecessors
+        The SRs that the new one supersedes.
 
     Returns
     -------
     Deliverables
         Encapsulated PDF, Comprehensive SR and, with heat maps, Secondary Captures, in that order.
     """
-    from reports import figures, wording
+    from reports import figures, instance, wording
     from reports.encapsulated_pdf import encapsulated_pdf
     from reports.pdf import pdf
     from reports.secondary_capture import secondary_captures
@@ -64,20 +68,20 @@ def render(
     provenance = dataclasses.replace(
         assessment.provenance,
         judged_at=assessment.provenance.judged_at or now.isoformat(),
-        replaced_values=assessment.provenance.replaced_values or dicom_values.replaced_values(series.header),
+        replaced_values=instance.replaced_values(series),
     )
     assessment = dataclasses.replace(assessment, provenance=provenance)
     document = pdf(assessment, series, heat_maps, lang, settings)
     if series.source != "DICOM" or assessment.verdict is None:
-        return Deliverables(pdf=document, instances=())
+        return Deliverables(pdf=document, instances=(), assessment=assessment)
     instances = [
         encapsulated_pdf(document, series, now),
-        structured_report(assessment, series, wording.sentence(assessment, lang), now, lang),
+        structured_report(assessment, series, wording.sentence(assessment, lang), now, lang, predecessors),
     ]
     if heat_maps:
         page = figures.heat_map_page(assessment, series, heat_maps, lang, settings)
         instances += secondary_captures([page], series, now)
-    return Deliverables(pdf=document, instances=tuple(instances))
+    return Deliverables(pdf=document, instances=tuple(instances), assessment=assessment)
 
 
 def _judged_at(assessment: Assessment) -> datetime.datetime:

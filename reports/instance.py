@@ -23,6 +23,14 @@ DEVICE_UID: Final = dicom_values.own_uid("device")
 _ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
 _SERIES_NUMBER: Final = dicom_values.Copied("SeriesNumber", "IS", 3)
 _LARGEST_SOURCE_NUMBER: Final = 9999
+_CARRIED: Final = (
+    *dicom_values.PATIENT,
+    *dicom_values.STUDY,
+    *dicom_values.EQUIPMENT,
+    _SERIES_NUMBER,
+    dicom_values.Copied("SeriesInstanceUID", "UI", 1),
+)
+"""Everything of the source header that some object of ours carries or refers to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,14 @@ def common(series: Series, kind: Kind, now: datetime.datetime) -> Dataset:
     if scanner is not None:
         dataset.ContributingEquipmentSequence = [scanner]
     return dataset
+
+
+def replaced_values(series: Series) -> tuple[str, ...]:
+    """Return the keywords of what our objects, of whatever kind, cannot carry as the source has it, each once."""
+    _, invalid = dicom_values.copied(series.header, _CARRIED)
+    if all(dicom_values.is_uid(reference.sop_instance_uid) for reference in series.instances):
+        return invalid
+    return (*invalid, "SOPInstanceUID")
 
 
 def finish(datasets: Sequence[Dataset], kind: Kind, series: Series) -> tuple[Dataset, ...]:

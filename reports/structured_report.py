@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pydicom.dataset import Dataset
@@ -47,7 +47,14 @@ _MOST_IMAGES: Final = 64
 _LONGEST_NAME: Final = 64
 
 
-def structured_report(assessment: Assessment, series: Series, sentence: str, now: datetime.datetime, lang: str = "en") -> Dataset:
+def structured_report(
+    assessment: Assessment,
+    series: Series,
+    sentence: str,
+    now: datetime.datetime,
+    lang: str = "en",
+    predecessors: Sequence[Dataset] = (),
+) -> Dataset:
     """Build the SR.
 
     Parameters
@@ -62,6 +69,8 @@ def structured_report(assessment: Assessment, series: Series, sentence: str, now
         When it counts as made.
     lang
         `en` or `ja`.
+    predecessors
+        The SRs that this one supersedes; only their UIDs are looked at (Predecessor Documents Sequence, PS3.3 C.17.2).
     """
     from highdicom import sr
 
@@ -86,6 +95,7 @@ def structured_report(assessment: Assessment, series: Series, sentence: str, now
         is_complete=True,
         is_final=True,
         is_verified=False,
+        previous_versions=predecessors or None,
         record_evidence=False,
     )
     plain = Dataset()

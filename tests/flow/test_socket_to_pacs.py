@@ -130,6 +130,8 @@ def test_late_frames_bring_a_second_report_that_supersedes_the_first(node: Node,
     assert len({one.SOPInstanceUID for one in reports}) == 2
     first, second = (dcmread(_report(node, record).parent / f"revision-{number}" / "02-SR.dcm") for number in (1, 2))
     assert {first.SOPInstanceUID, second.SOPInstanceUID} == {one.SOPInstanceUID for one in reports}
+    (superseded,) = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert superseded.ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
 def test_our_own_objects_sent_back_to_us_are_kept_and_never_judged(node: Node, archive: Archive) -> None:

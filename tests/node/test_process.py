@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from dicom_node import process
 from medqa import reader
 from medqa.assessment import Assessment, HeatMap, Verdict
-from medqa.config import Settings
+from medqa.config import ReportSettings, Settings
 from medqa.errors import BundleMismatch
 from medqa.reader import LeftOut, Reading
 from medqa.series import Series
@@ -107,6 +109,37 @@ def test_what_is_stored_is_read_back_whole(tmp_path: Path) -> None:
     one = process.judge(reader.read(tmp_path), {}, judges.of("CT"), judged_at="2026-01-02T12:00:00+00:00")
     assert process.assessments_of(one.document()) == one.assessments
     assert process.judge(Reading(series=()), {}, judges.of("CT")).document()["verdict"] is None
+
+
+def named_parts(folder: Path, assessment: Assessment, one: Series, *names: str) -> list[str]:
+    """Report the same series as so many parts; return the UIDs of their SRs."""
+    uids = []
+    for number, name in enumerate(names, start=1):
+        part = dataclasses.replace(one, part=name)
+        judged = dataclasses.replace(assessment, series=dataclasses.replace(assessment.series, part=name))
+        made, _ = process.write(folder / f"part-{number}", judged, part, (), "en", ReportSettings())
+        uids.append(str(made.instances[1].SOPInstanceUID))
+    return uids
+
+
+def test_a_report_supersedes_the_one_on_the_same_part_and_the_whole_every_part(tmp_path: Path) -> None:
+    assessment, one = judged(tmp_path / "images", 0.02, FakeMal("MR", "mal_mr"))
+    uids = named_parts(tmp_path / "two", assessment, one, "axial", "sagittal")
+    whole = named_parts(tmp_path / "one", assessment, one, "")
+
+    def found(folder: str, part: str) -> list[str]:
+        return [str(report.SOPInstanceUID) for report in process.structured_reports(tmp_path / folder, part)]
+
+    assert [found("two", part) for part in ("axial", "sagittal", "coronal", "")] == [uids[:1], uids[1:], [], uids]
+    assert found("one", "axial") == found("one", "") == whole
+
+
+def test_the_values_that_the_objects_could_not_carry_stand_in_the_document(tmp_path: Path) -> None:
+    assessment, one = judged(tmp_path / "images", 0.02, FakeMal("MR", "mal_mr"))
+    one.header.PatientSex = "X"
+    process.write(tmp_path / "report", assessment, one, (), "en", ReportSettings())
+    document = json.loads((tmp_path / "report" / "assessment.json").read_text(encoding="utf-8"))
+    assert document["provenance"]["replaced_values"] == ["PatientSex"]
 
 
 @pytest.mark.parametrize(("modality", "named"), [("CT", ["densenet_ct", "spare"]), ("MR", ["mal_mr", "spare"])])

@@ -28,6 +28,7 @@ from medqa.series import Frame, FrameHeader, InstanceReference, Series, Stack
 from medqa.volume import Volume
 from reports.deliverables import render
 from reports.encapsulated_pdf import encapsulated_pdf
+from reports.instance import replaced_values
 from reports.secondary_capture import secondary_captures
 from reports.structured_report import reason_codes, structured_report
 from tests.rendering import factories
@@ -170,9 +171,9 @@ def stored(dataset: Dataset) -> Dataset:
     return pydicom.dcmread(buffer, force=True)
 
 
-def raw(keyword: str, value: bytes) -> Dataset:
+def raw(keyword: str, value: bytes, head: Dataset | None = None) -> Dataset:
     """A header with a value that no writer of ours would write."""
-    dataset = header()
+    dataset = header() if head is None else head
     tag = pydicom.datadict.tag_for_keyword(keyword)
     assert tag is not None
     vr = pydicom.datadict.dictionary_VR(tag)
@@ -396,7 +397,7 @@ def test_nothing_private_and_nothing_beyond_the_table_is_copied() -> None:
 
 
 def test_what_cannot_be_copied_is_emptied_and_listed() -> None:
-    named = {name: dicom_values.replaced_values(head) for name, head in SOURCES.items() if name != "bare"}
+    named = {name: replaced_values(series_of(head)) for name, head in SOURCES.items()}
     assert {name: keywords for name, keywords in named.items() if keywords} == {
         "wrong date": ("StudyDate",),
         "masked date": ("PatientBirthDate",),
@@ -404,9 +405,49 @@ def test_what_cannot_be_copied_is_emptied_and_listed() -> None:
         "long id": ("StudyID",),
         "several ids": ("PatientID",),
         "undecodable": ("PatientName",),
+        "no number": ("SeriesNumber",),
     }
     made = objects(series_of(SOURCES["old date"]))[0]
     assert made.StudyDate == "19961202"  # the form of ACR-NEMA, which means the same
+
+
+def test_what_any_object_could_not_carry_is_listed_once_and_printed(peer: Callable[[str, str], str], tmp_path: Path) -> None:
+    series = factories.series("CT", 4)
+    strange = tuple(dataclasses.replace(one, sop_instance_uid=f"{n}.01") for n, one in enumerate(series.instances))
+    head = header()
+    wrong = {"PatientID": b"a\\b", "StudyDate": b"20261332", "StationName": b"s" * 17, "SeriesInstanceUID": b"1.2.03"}
+    for keyword, value in wrong.items():
+        raw(keyword, value, head)
+    series = dataclasses.replace(series, header=head, instances=strange)
+    made = render(factories.assessment(series), series, factories.heat_maps(series, (1,)))
+    listed = ("PatientID", "StudyDate", "StationName", "SeriesInstanceUID", "SOPInstanceUID")
+    assert made.assessment.provenance.replaced_values == listed
+    assert {(one.Modality, one.PatientID, one.StudyDate) for one in made.instances} == {(m, "", "") for m in ("DOC", "SR", "OT")}
+    assert all("StationName" not in one.ContributingEquipmentSequence[0] for one in made.instances)
+    (tmp_path / "report.pdf").write_bytes(made.pdf)
+    program = peer("pdftotext", "poppler-utils")
+    said = subprocess.run([program, str(tmp_path / "report.pdf"), "-"], capture_output=True, text=True, check=True, timeout=60)
+    assert "".join(", ".join(listed).split()) in "".join(said.stdout.split())
+
+
+def test_of_a_series_that_is_not_dicom_nothing_is_copied() -> None:
+    series = dataclasses.replace(series_of(Dataset()), source="NIfTI", series_uid="", study_uid="", instances=())
+    assert replaced_values(series) == ()
+
+
+def test_a_report_refers_to_those_that_it_supersedes_and_is_valid(peer: Callable[[str, str], str], tmp_path: Path) -> None:
+    series, dciodvfy = series_of(header()), peer("dciodvfy", "dicom3tools")
+    first = report(Verdict.REVIEW)
+    assert "PredecessorDocumentsSequence" not in first
+    made = [structured_report(assessment_of(series), series, "x", NOW, predecessors=[first]) for _ in range(2)]
+    assert as_bytes(made[0]) == as_bytes(made[1])
+    (study,) = made[0].PredecessorDocumentsSequence
+    (held,) = study.ReferencedSeriesSequence
+    (item,) = held.ReferencedSOPSequence
+    assert (study.StudyInstanceUID, held.SeriesInstanceUID) == (first.StudyInstanceUID, first.SeriesInstanceUID)
+    assert (item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) == (first.SOPClassUID, first.SOPInstanceUID)
+    assert errors(dciodvfy, made[0], tmp_path) == []
+    assert made[0].SOPInstanceUID != structured_report(assessment_of(series), series, "x", NOW).SOPInstanceUID
 
 
 @given(
