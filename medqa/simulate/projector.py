@@ -75,7 +75,8 @@ def project(image: Array, beam: Beam, pixel_mm: float, *, angles: NDArray[np.flo
 @lru_cache(maxsize=64)
 def _ramp(length: int, spacing_mm: float, cutoff_per_mm: float | None) -> NDArray[np.float64]:
     """Return the frequency response of the band-limited ramp (Kak and Slaney eq. 61), Hann-windowed where a cut-off is given."""
-    index = np.fft.fftfreq(length, 1 / length)
+    # Rounded: 1 / length has no exact value, and the index must be whole, or no tap counts as odd and the ramp is flat (1458 taps).
+    index = np.fft.fftfreq(length, 1 / length).round()
     kernel = np.zeros(length)
     kernel[0] = 0.25
     odd = index % 2 == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medqa.simulate.projector import Beam, back_project, beam_for, project, reconstruct
+from medqa.simulate.projector import Beam, back_project, beam_for, filtered, project, reconstruct
 
 
 def disc(size: int, pixel_mm: float, radius_mm: float, *, centre_mm: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -40,6 +40,17 @@ def test_filtered_back_projection_inverts_the_projection():
     assert rebuilt[flat].mean() == pytest.approx(1.0, abs=0.005)
     assert rebuilt[np.hypot(y * 2 - 20, x * 2 - 10) < 10].mean() == pytest.approx(2.0, abs=0.02)
     assert np.abs(rebuilt[np.hypot(y, x) * 2 > 90]).max() < 0.05
+
+
+def test_the_ramp_is_a_ramp_at_every_length():
+    """A detector of any length must see |f|, from almost 0 to half a cycle a channel: 512 pixels need 1458 taps, 254 need 729."""
+    for size in (97, 128, 192, 254, 255, 256, 508, 512, 637):
+        beam = beam_for((size, size), 1.0, views=1)
+        impulse = np.zeros((1, beam.detectors), dtype=np.float32)
+        impulse[0, beam.detectors // 2] = 1
+        response = np.abs(np.fft.rfft(filtered(impulse, beam)[0]))
+        frequency = np.fft.rfftfreq(beam.detectors)
+        assert np.abs(response - frequency).max() < 0.01
 
 
 def test_agrees_with_scikit_image():
