@@ -38,6 +38,7 @@ __all__ = ["Accumulator", "LiveWarnings", "assess"]
 Progress = Callable[[int, int], None]
 Key = tuple[str, int]
 
+PHYSICS: Final = "physics"
 MADE_BY: Final = "medqa"
 """Under this name `FrameEvidence.bundles` keeps the version of medqa that computed the partials."""
 FROM_DISK: Final = 4
@@ -114,7 +115,7 @@ class Accumulator:
         """
         ordered = self._complete(series, evidence, progress)
         measurements, unmeasured = _measure(series, ordered)
-        predictions, unpredicted = self._predict(series, ordered)
+        predictions, unpredicted = self._predict(series, ordered, measurements)
         findings = [one for check in CHECKS.get(series.modality, ()) for one in check(series, ordered)]
         findings += _located(series, ordered)
         judgement = judge(self._settings.policy, measurements, predictions, findings)
@@ -171,16 +172,18 @@ class Accumulator:
                 progress(total - len(missing), total)
         return [found[frame.key] for frame in series.frames]
 
-    def _predict(self, series: Series, evidence: Sequence[FrameEvidence]) -> tuple[list[Prediction], list[NotChecked]]:
+    def _predict(
+        self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Measurement]
+    ) -> tuple[list[Prediction], list[NotChecked]]:
         scorers = self._of(series.modality)
         predictions: list[Prediction] = []
         missing: list[NotChecked] = []
         for scorer in scorers:
             try:
-                predictions.append(scorer.conclude(series, evidence))
+                predictions.append(scorer.conclude(series, evidence, measurements))
             except MedqaError as error:
                 missing.append(_unheard(scorer, error))
-        if not scorers:
+        if not any(one.kind != PHYSICS for one in scorers):
             missing.append(NotChecked(what="networks", reason="no_bundle", values={"modality": series.modality}))
         if predictions and not any(one.certified for one in predictions):
             missing.append(NotChecked(what="calibration", reason="no_calibration"))

@@ -81,7 +81,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What one network says about a series.
+    """What one network, or the physics model, says about a series.
 
     `score` is on 0 (bad) to 4 (excellent); `adequate` a probability, `certified` only under a calibration; `frame_scores` one
     score a frame in the series' order, None where the network did not see the frame, empty for a network that scores no frames.
@@ -89,7 +89,7 @@ class Prediction:
 
     model: str
     kind: str
-    """`mal` or `densenet`."""
+    """`mal`, `densenet` or `physics`."""
     digest: str
     score: float
     adequate: float
@@ -273,7 +273,7 @@ class FrameScore:
 
 
 class Scorer(Protocol):
-    """A network behind a fixed door; `assess` knows nothing else of it."""
+    """A network, or the model that weighs measurements, behind a fixed door; `assess` knows nothing else of it."""
 
     @property
     def name(self) -> str:
@@ -281,7 +281,7 @@ class Scorer(Protocol):
 
     @property
     def kind(self) -> str:
-        """`mal` (scores frames) or `densenet` (scores a bag in `conclude`)."""
+        """`mal` (scores frames), `densenet` (scores a bag in `conclude`) or `physics` (weighs measurements in `conclude`)."""
 
     @property
     def modality(self) -> str:
@@ -294,8 +294,8 @@ class Scorer(Protocol):
     def score(self, images: Sequence[FrameImage]) -> Sequence[FrameScore]:
         """Score decoded frames, each by itself: the result does not depend on the company."""
 
-    def conclude(self, series: Series, evidence: Sequence[FrameEvidence]) -> Prediction:
-        """Sum up; `evidence` stands in the order of `series.frames`.
+    def conclude(self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Measurement]) -> Prediction:
+        """Sum up; `evidence` stands in the order of `series.frames`, `measurements` are all that were taken of the series.
 
         Raises
         ------

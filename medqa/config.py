@@ -84,6 +84,8 @@ class PolicySettings(_Part):
     mal_for: float = 3.0
     densenet_against: float = 0.5
     densenet_for: float = 0.75
+    physics_against: float = 0.5
+    physics_for: float = 0.75
     frame_cut: float = 2.0
     live_positions: int = Field(default=5, ge=1)
 

@@ -69,6 +69,9 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "low_score_frames": FindingKind(_NOTE, NOISE_LIKE),  # count, limit, worst
     "mal_against": FindingKind(_NOTE, NOISE_LIKE),  # score, limit
     "densenet_against": FindingKind(_NOTE, own("densenet_against", "Not adequate by the series network")),  # adequate, limit
+    "physics_against": FindingKind(
+        _NOTE, own("physics_against", "Not adequate by its measurements")
+    ),  # adequate, limit, quantities
 }
 
 REASONS: Final[frozenset[str]] = frozenset(
@@ -99,6 +102,7 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "no_soft_tissue",
         "no_liver",
         "too_few_frames",
+        "too_few_measurements",
         "too_small",
         "constant_image",
         "unit_unknown",

@@ -80,7 +80,7 @@ def judge(
     stands = {
         "mal": _network(predictions, "mal", "score", settings.mal_against, settings.mal_for),
         "densenet": _network(predictions, "densenet", "adequate", settings.densenet_against, settings.densenet_for),
-        "physics": _physics(measurements, everything),
+        "physics": _physics(settings, measurements, predictions, everything),
     }
     verdict, reason, values = _decide(stands, predictions, everything)
     return Judgement(verdict=verdict, reason=reason, reason_values=values, findings=everything, stands=stands)
@@ -97,7 +97,8 @@ def _decide(
         one for one in findings if one.message == "undecodable_frames" and one.values.get("count") == one.values.get("total")
     ]
     networks = [name for name in favour if name != "physics"]
-    score: dict[str, Scalar] = {"score": round(_headline(predictions), 2)} if predictions else {}
+    spoke = [one for one in predictions if one.kind != "physics"]
+    score: dict[str, Scalar] = {"score": round(_headline(spoke), 2)} if spoke else {}
     table: tuple[tuple[bool, Verdict, str, dict[str, Scalar]], ...] = (
         (certain is not None, Verdict.RESCAN, "rescan_certain", {"finding": certain or ""}),
         (len(against) >= 2, Verdict.RESCAN, "rescan_two_witnesses", {"witnesses": ", ".join(against)}),
@@ -105,7 +106,7 @@ def _decide(
         (bool(against), Verdict.REVIEW, "review_one_against", {"witness": ", ".join(against)}),
         (bool(undecoded), Verdict.REVIEW, "review_unreadable", {"code": undecoded[0].values.get("code", "") if undecoded else ""}),
         (doubt is not None, Verdict.REVIEW, "review_doubt", {"finding": doubt or ""}),
-        (not predictions, Verdict.REVIEW, "review_no_witness", {}),
+        (not spoke, Verdict.REVIEW, "review_no_witness", {}),
         (not networks, Verdict.REVIEW, "review_silent", {}),
     )
     for applies, verdict, reason, values in table:
@@ -122,9 +123,14 @@ def _network(predictions: Sequence[Prediction], kind: str, value: str, against: 
     return Stand.FOR if any(one >= favour for one in values) else Stand.SILENT
 
 
-def _physics(measurements: Sequence[Measurement], findings: Sequence[Finding]) -> Stand:
+def _physics(
+    settings: PolicySettings, measurements: Sequence[Measurement], predictions: Sequence[Prediction], findings: Sequence[Finding]
+) -> Stand:
+    """Return against for a broken limit, else what the physics model says, or, without one, whether any limit is kept."""
     if any(one.significance is Significance.AGAINST for one in findings):
         return Stand.AGAINST
+    if any(one.kind == "physics" for one in predictions):
+        return _network(predictions, "physics", "adequate", settings.physics_against, settings.physics_for)
     return Stand.FOR if any(one.within_limits for one in measurements) else Stand.SILENT
 
 
@@ -153,6 +159,9 @@ def _of_networks(settings: PolicySettings, predictions: Sequence[Prediction]) ->
         if one.kind == "densenet" and one.adequate < settings.densenet_against:
             values = {"adequate": one.adequate, "limit": settings.densenet_against}
             found.append(finding("densenet_against", values=values, evidence=(one.model,), frames=frames))
+        if one.kind == "physics" and one.adequate < settings.physics_against:
+            values = {"adequate": one.adequate, "limit": settings.physics_against, "quantities": ", ".join(one.artefacts)}
+            found.append(finding("physics_against", values=values, evidence=(one.model, *one.artefacts)))
         low = [(score, index) for index, score in enumerate(one.frame_scores) if score is not None and score < settings.frame_cut]
         if one.kind == "mal" and low:
             values = {"count": len(low), "limit": settings.frame_cut, "worst": min(low)[0]}

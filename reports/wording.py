@@ -41,7 +41,7 @@ _UNIT_SYMBOLS: Final[dict[str, str]] = {
     Unit.SCORE.value: "",
 }
 _MAX_CAUSES: Final = 2
-_NETWORK_CAUSES: Final = ("mal_against", "densenet_against")
+_NETWORK_CAUSES: Final = ("mal_against", "densenet_against", "physics_against")
 _PART = re.compile(r"\[([^\[\]]*)\]")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -159,7 +159,8 @@ def frames_text(frames: tuple[int, int] | None, lang: str = FALLBACK) -> str | N
 
 
 def _phrase(finding: Finding, lang: str) -> str:
-    values: dict[str, object] = {**finding.values, "frames": frames_text(finding.frames, lang)}
+    written = {name: _reason_value(name, value, lang) for name, value in finding.values.items() if name == "quantities"}
+    values: dict[str, object] = {**finding.values, **written, "frames": frames_text(finding.frames, lang)}
     return _filled(_entry(f"finding.{finding.message}", lang, finding.code.meaning), values)
 
 
@@ -230,6 +231,8 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
     words = [part.strip() for part in value.split(",") if part.strip()]
     if name in ("witness", "witnesses"):
         return text("join.list", lang).join(text(f"witness.{word}", lang) for word in words)
+    if name == "quantities":
+        return ", ".join(_lowered(_entry(f"metric.{word}", lang, word.replace("_", " "))) for word in words)
     if name == "finding":
         return cause_text(value, lang)
     if name == "kind":
@@ -237,6 +240,11 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
     if name == "modality":
         return text(f"modality.{value}", lang)
     return value
+
+
+def _lowered(phrase: str) -> str:
+    """Return a name as it stands within a sentence; abbreviations (SNR, HU) stay as they are."""
+    return phrase[:1].lower() + phrase[1:] if phrase[1:2].islower() else phrase
 
 
 def _capitalised(phrase: str) -> str:

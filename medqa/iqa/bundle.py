@@ -1,7 +1,8 @@
 """The shelf of model bundles: where it stands, and which bundles on it can be trusted today.
 
 Each is a folder in the layout that `monai.bundle` reads: `configs/metadata.json`, `configs/inference.json`,
-`models/model.safetensors`, `models/model.onnx`, `docs/README.md`, `LICENSE`; and `selftest.npz`.
+`models/model.safetensors`, `models/model.onnx`, `docs/README.md`, `LICENSE`; and `selftest.npz`. A `physics` bundle has
+`models/model.json` instead of weights and graphs, and its self-test in it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from medqa.assessment import Scorer
 from medqa.config import Settings
 from medqa.errors import BundleMismatch
 from medqa.iqa.card import METADATA, BundleCard, read_card
+from medqa.iqa.physics import PhysicsScorer
 from medqa.iqa.scorer import DenseNetScorer, MalScorer, scorer
 from medqa.iqa.selftest import self_test
 
@@ -60,7 +62,7 @@ def cards(folder: Path) -> tuple[tuple[BundleCard, ...], tuple[Unusable, ...]]:
 
 
 def open_bundle(card: BundleCard, threads: int = 1) -> MalScorer | DenseNetScorer:
-    """Check a bundle's files, open its graphs, and put it to its self-test.
+    """Check a network's files, open its graphs, and put it to its self-test.
 
     Raises
     ------
@@ -73,6 +75,20 @@ def open_bundle(card: BundleCard, threads: int = 1) -> MalScorer | DenseNetScore
     return opened
 
 
+def open_physics(card: BundleCard) -> PhysicsScorer:
+    """Check a physics model's file, read it, and put it to its self-test.
+
+    Raises
+    ------
+    BundleMismatch
+        Where the file is not the one the metadata names, cannot be read, or fails the self-test.
+    """
+    card.check_digests()
+    opened = PhysicsScorer(card)
+    opened.self_test()
+    return opened
+
+
 def load(settings: Settings, *, threads: int = 1) -> Shelf:
     """Open every bundle on the shelf; one that fails is listed unusable, and the others are used."""
     folder = shelf(settings)
@@ -81,7 +97,7 @@ def load(settings: Settings, *, threads: int = 1) -> Shelf:
     failed = list(unusable)
     for card in found:
         try:
-            scorers.append(open_bundle(card, threads))
+            scorers.append(open_physics(card) if card.kind == "physics" else open_bundle(card, threads))
         except BundleMismatch as error:
             failed.append(Unusable(name=card.name, code=error.code, text=error.message))
     return Shelf(folder=folder, scorers=tuple(scorers), unusable=tuple(failed))

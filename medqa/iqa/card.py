@@ -17,7 +17,8 @@ WEIGHTS: Final = Path("models/model.safetensors")
 FRAME_GRAPH: Final = Path("models/model.onnx")
 BAG_GRAPH: Final = Path("models/bag.onnx")
 SELF_TEST: Final = Path("selftest.npz")
-KINDS: Final = ("mal", "densenet")
+PHYSICS_MODEL: Final = Path("models/model.json")
+KINDS: Final = ("mal", "densenet", "physics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +58,17 @@ class BundleCard:
     @property
     def digest(self) -> str:
         """SHA-256 of the weights."""
-        return self.digests[WEIGHTS.as_posix()]
+        return self.digests[(PHYSICS_MODEL if self.kind == "physics" else WEIGHTS).as_posix()]
 
     @property
     def graphs(self) -> tuple[Path, ...]:
         """The ONNX graphs, relative to the folder."""
-        return (FRAME_GRAPH,) if self.kind == "mal" else (FRAME_GRAPH, BAG_GRAPH)
+        return {"mal": (FRAME_GRAPH,), "densenet": (FRAME_GRAPH, BAG_GRAPH), "physics": ()}[self.kind]
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files whose digests the metadata must hold."""
-        return (WEIGHTS, *self.graphs, SELF_TEST)
+        return (PHYSICS_MODEL,) if self.kind == "physics" else (WEIGHTS, *self.graphs, SELF_TEST)
 
     def to_json(self) -> dict[str, Any]:
         """Return the `medqa` part of the metadata."""

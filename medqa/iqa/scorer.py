@@ -13,6 +13,7 @@ from medqa.assessment import FrameEvidence, FrameScore, HeatMap, Prediction
 from medqa.errors import BundleMismatch, NotApplicable, UnreadableSeries
 from medqa.iqa.card import BAG_GRAPH, FRAME_GRAPH, BundleCard
 from medqa.iqa.transforms import densenet_input, mal_input
+from medqa.measurement import Measurement
 from medqa.series import FrameImage, Series
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class MalScorer(_BundleScorer):
         score = round(float(self.frame_scores(prepared.array[None])[0]), DECIMALS)
         return FrameScore(score=score, scale=prepared.scale, factor=prepared.geometry.factor)
 
-    def conclude(self, series: Series, evidence: Sequence[FrameEvidence]) -> Prediction:
+    def conclude(self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Measurement] = ()) -> Prediction:
         """Sum up the frames' scores.
 
         The series score is a low quantile of the frame scores (the lower quartile by default): a series is as good as what a
@@ -160,7 +161,7 @@ class DenseNetScorer(_BundleScorer):
         """Return no score for any frame: the bag is drawn from the final order, in `conclude`."""
         return [FrameScore(score=None) for _ in images]
 
-    def conclude(self, series: Series, evidence: Sequence[FrameEvidence]) -> Prediction:
+    def conclude(self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Measurement] = ()) -> Prediction:
         """Judge a bag of at most 24 readable frames, evenly spaced in the order of the series.
 
         Raises

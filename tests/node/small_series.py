@@ -155,7 +155,7 @@ class FakeMal:
     def score(self, images: Sequence[FrameImage]) -> list[FrameScore]:
         return [FrameScore(score=_evenness(image.array)) for image in images]
 
-    def conclude(self, series: Series, evidence: Sequence[FrameEvidence]) -> Prediction:
+    def conclude(self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Any] = ()) -> Prediction:
         scores = [one.scores.get(self.name) for one in evidence]
         known = [score for score in scores if score is not None]
         if not known:

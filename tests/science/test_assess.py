@@ -86,7 +86,7 @@ def test_a_frame_that_cannot_be_decoded_is_a_doubt_and_not_an_exception(arrays) 
 
 def test_a_series_without_a_readable_frame_is_reviewed() -> None:
     class Strict(FakeScorer):
-        def conclude(self, series, evidence):
+        def conclude(self, series, evidence, measurements=()):
             raise NotApplicable(what=self.name, reason="too_few_frames")
 
     assessment = assess(make_series([broken()] * 3), [Strict()], SETTINGS)

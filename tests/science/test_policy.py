@@ -12,7 +12,7 @@ from medqa.config import PolicySettings
 from medqa.findings import FINDINGS, REASONS, finding
 from medqa.measurement import Measurement
 from medqa.metrics import METRICS
-from medqa.policy import LIMIT_FINDINGS, judge
+from medqa.policy import LIMIT_FINDINGS, Stand, judge
 
 MAL = {"against": 1.9, "for": 3.0, "silent": 2.5}
 DENSENET = {"against": 0.49, "for": 0.75, "silent": 0.6}
@@ -152,3 +152,35 @@ def test_every_broken_limit_has_a_finding_that_counts_against() -> None:
     assert names & set(LIMIT_FINDINGS)
     for message in LIMIT_FINDINGS.values():
         assert FINDINGS[message].significance is Significance.AGAINST
+
+
+def physics(adequate: float) -> Prediction:
+    return Prediction(
+        model="physics_ct", kind="physics", digest="3", score=4 * adequate, adequate=adequate, artefacts=("ct_noise",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("adequate", "value", "stand"),
+    [
+        (0.9, 20.0, Stand.FOR),
+        (0.6, 20.0, Stand.SILENT),  # kept limits alone no longer speak where the model is silent
+        (0.4, 20.0, Stand.AGAINST),
+        (0.9, 60.0, Stand.AGAINST),  # a broken limit stays one
+    ],
+)
+def test_where_there_is_a_physics_model_it_is_the_witness(adequate: float, value: float, stand: Stand) -> None:
+    judgement = judge(PolicySettings(), [noise(value)], [*networks("for", "for"), physics(adequate)], [])
+    assert judgement.stands["physics"] is stand
+    assert judgement.verdict is (Verdict.REVIEW if stand is Stand.AGAINST else Verdict.ADEQUATE)
+
+
+def test_measurements_against_name_what_speaks_against() -> None:
+    judgement = judge(PolicySettings(), [], [*networks("for", "for"), physics(0.2)], [])
+    (found,) = [one for one in judgement.findings if one.message == "physics_against"]
+    assert found.values == {"adequate": 0.2, "limit": 0.5, "quantities": "ct_noise"}
+
+
+def test_physics_alone_is_no_network() -> None:
+    judgement = judge(PolicySettings(), [noise(20.0)], [physics(0.9)], [])
+    assert (judgement.verdict, judgement.reason) == (Verdict.REVIEW, "review_no_witness")
