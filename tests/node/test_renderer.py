@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,6 @@ from dicom_node.renderer import Renderer
 from medqa.errors import RenderingFailed
 from tests.node.receiving import Receiver
 from tests.node.small_series import series
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    one = Receiver(tmp_path)
-    yield one
-    one.follower.stop()
-    one.catalogue.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +18,6 @@ from medqa.config import Settings
 from medqa.series import FrameImage
 from tests.node.receiving import Receiver
 from tests.node.small_series import FakeMal, FakeShelf, series
-
-
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    one = Receiver(tmp_path)
-    yield one
-    one.follower.stop()
-    one.catalogue.close()
 
 
 def test_a_released_series_is_judged_at_once_and_becomes_final_without_a_second_judging(receiver: Receiver) -> None:

@@ -239,6 +239,17 @@ def heat_maps(of: Series, frames: tuple[int, ...] = (16, 14, 18)) -> tuple[HeatM
     return tuple(made)
 
 
+def reference(of: Series) -> SeriesReference:
+    return SeriesReference(
+        study_uid=of.study_uid,
+        series_uid=of.series_uid,
+        part=of.part,
+        modality=of.modality,
+        frames=len(of.frames),
+        instances=of.instances,
+    )
+
+
 def assessment(
     of: Series,
     verdict: Verdict | None = Verdict.RESCAN,
@@ -257,14 +268,7 @@ def assessment(
         prediction("densenet", of, 3.3 if good else 1.6, 0.9 if good else 0.24),
     )
     return Assessment(
-        series=SeriesReference(
-            study_uid=of.study_uid,
-            series_uid=of.series_uid,
-            part=of.part,
-            modality=of.modality,
-            frames=len(of.frames),
-            instances=of.instances,
-        ),
+        series=reference(of),
         acquisition=of.acquisition,
         verdict=verdict,
         reason=reason,

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from medqa import dicom_values
 from medqa.acquisition import Acquisition, CTAcquisition
-from medqa.assessment import Assessment, Prediction, Provenance, SeriesReference, Verdict
+from medqa.assessment import Assessment, Prediction, Provenance, Verdict
 from medqa.codes import Unit, own
 from medqa.findings import finding
 from medqa.measurement import Measurement
@@ -107,14 +107,7 @@ def assessment_of(series: Series, verdict: Verdict = Verdict.RESCAN) -> Assessme
     }
     reasons = {Verdict.ADEQUATE: "adequate", Verdict.REVIEW: "review_doubt", Verdict.RESCAN: "rescan_two_witnesses"}
     return Assessment(
-        series=SeriesReference(
-            study_uid=series.study_uid,
-            series_uid=series.series_uid,
-            part=series.part,
-            modality=series.modality,
-            frames=len(series.frames),
-            instances=series.instances,
-        ),
+        series=factories.reference(series),
         acquisition=series.acquisition,
         verdict=verdict,
         reason=reasons[verdict],
