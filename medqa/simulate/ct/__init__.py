@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from medqa.simulate.ct import blur, dose, motion, rings, starvation, streaks
+from medqa.simulate.ct import bilateral, blur, dose, heavy_kernel, motion, rings, starvation, streaks, texture, total_variation
 from medqa.simulate.ct.dose import quantum_noise
 from medqa.simulate.ct.tissue import body, soft_tissue, tissue_noise
 from medqa.simulate.degradation import Degraded, Kind, Plan
@@ -20,7 +20,10 @@ __all__ = ["KINDS", "apply", "body", "draw", "quantum_noise", "soft_tissue", "ti
 
 LOWEST_HU: Final = -1024.0
 
-KINDS: Final[Mapping[str, Kind]] = {module.KIND.name: module.KIND for module in (dose, blur, streaks, starvation, motion, rings)}
+KINDS: Final[Mapping[str, Kind]] = {
+    module.KIND.name: module.KIND
+    for module in (dose, blur, streaks, starvation, motion, rings, bilateral, total_variation, heavy_kernel, texture)
+}
 
 
 def draw(kind: str, level: int, generator: np.random.Generator, *, pixel_mm: float) -> Plan:
