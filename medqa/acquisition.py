@@ -20,6 +20,7 @@ class CTAcquisition:
     tube_current_ma: float | None = None
     exposure_time_ms: float | None = None
     ctdivol_mgy: float | None = None
+    ctdi_phantom_mm: float | None = None
     dlp_mgycm: float | None = None
     kernel: str | None = None
     pitch: float | None = None

@@ -49,6 +49,8 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     # CT
     "ct_noise_high": FindingKind(_AGAINST, Reason.UNDER_EXPOSED),  # value, limit
     "ct_air_implausible": FindingKind(_AGAINST, own("ct_air_implausible", "HU of air implausible")),  # value, low, high
+    "ct_noise_uneven": FindingKind(_NOTE, own("ct_noise_uneven", "Noise uneven along the series")),  # factor, value (HU)
+    "ct_fat_implausible": FindingKind(_NOTE, own("ct_fat_implausible", "HU of fat implausible")),  # value, low, high
     "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
     # MR
     "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit
@@ -100,6 +102,8 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "no_air",
         "no_body",
         "no_soft_tissue",
+        "no_fat",
+        "body_truncated",
         "no_liver",
         "too_few_frames",
         "too_few_measurements",

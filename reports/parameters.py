@@ -59,6 +59,7 @@ _UNITS: Final[dict[str, tuple[str, float]]] = {
     "tube_current_ma": ("mA", 1.0),
     "exposure_time_ms": ("ms", 1.0),
     "ctdivol_mgy": ("mGy", 1.0),
+    "ctdi_phantom_mm": ("mm", 1.0),
     "dlp_mgycm": ("mGy·cm", 1.0),
     "gantry_tilt_deg": ("°", 1.0),
     "reconstruction_diameter_mm": ("mm", 1.0),

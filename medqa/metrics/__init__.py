@@ -7,13 +7,28 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from medqa.metrics import ct_air, ct_noise, frame_facts, mr_efc, mr_fber, mr_ghosting, mr_snr, pt_body_cov, pt_liver_cov
+from medqa.metrics import (
+    ct_air,
+    ct_contrast,
+    ct_dose,
+    ct_noise,
+    ct_nps,
+    ct_size,
+    ct_snr,
+    frame_facts,
+    mr_efc,
+    mr_fber,
+    mr_ghosting,
+    mr_snr,
+    pt_body_cov,
+    pt_liver_cov,
+)
 from medqa.metrics.metric import Metric, Partial
 from medqa.regions import Regions
 from medqa.series import FrameImage
 
 METRICS: Final[dict[str, tuple[Metric, ...]]] = {
-    "CT": (ct_noise.METRIC, ct_air.METRIC),
+    "CT": (ct_noise.METRIC, ct_air.METRIC, ct_nps.METRIC, ct_snr.METRIC, ct_contrast.METRIC, ct_size.METRIC, ct_dose.METRIC),
     "MR": (mr_snr.METRIC, mr_efc.METRIC, mr_fber.METRIC, mr_ghosting.METRIC),
     "PT": (pt_liver_cov.METRIC, pt_body_cov.METRIC),
 }

@@ -18,9 +18,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from medqa.assessment import Finding
 from medqa.codes import Unit, own
 from medqa.errors import NotApplicable
 from medqa.measurement import Limits, Measurement
+from medqa.metrics import ct_noise_z
 from medqa.metrics.histogram import LogBins
 from medqa.metrics.metric import Metric, Partial, present
 from medqa.metrics.windows import window_statistics
@@ -56,8 +58,15 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     return partial if partial["counts"] else None
 
 
-def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
-    """Return the mode over all frames, in HU.
+def frame_noise(partial: Partial | None) -> float | None:
+    """Return the mode of one frame in HU; None where fewer than `MIN_WINDOWS` windows lie in soft tissue."""
+    if partial is None or sum(partial["counts"]) < MIN_WINDOWS:
+        return None
+    return BINS.mode(BINS.total([partial]))
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measurement, ...]:
+    """Return the mode over all frames, in HU, and how far the noisiest frames are above their stack's median.
 
     Raises
     ------
@@ -67,13 +76,28 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     counts = BINS.total(present(NAME, partials, "no_soft_tissue"))
     if counts.sum() < MIN_WINDOWS:
         raise NotApplicable(what=NAME, reason="no_soft_tissue")
-    return Measurement(
+    level = Measurement(
         quantity=own(NAME, "Global noise level"),
         value=BINS.mode(counts),
         unit=Unit.HU,
         source=SOURCE,
         limits=noise_limits(series),
     )
+    highest = ct_noise_z.largest(series, [frame_noise(partial) for partial in partials])
+    if highest is None:
+        return (level,)
+    along = Measurement(
+        quantity=own(ct_noise_z.NAME, "Largest noise of a slice over the median"),
+        value=highest,
+        unit=Unit.ONE,
+        source=ct_noise_z.SOURCE,
+    )
+    return level, along
+
+
+def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
+    """Return the runs of frames whose noise stands out against their neighbours."""
+    return ct_noise_z.uneven(series, [frame_noise(partial) for partial in partials])
 
 
 def noise_limits(series: Series) -> Limits | None:
@@ -90,4 +114,4 @@ def is_soft(kernel: str | None) -> bool:
     return any(pattern.fullmatch(name) for pattern in SOFT_KERNELS)
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, more=(ct_noise_z.NAME,))

@@ -14,6 +14,8 @@ from medqa.reader.frame_header import spacing
 from medqa.reader.suv import Uptake
 from medqa.reader.values import code_meaning, integer, items, moment, number, numbers, raw, text, texts
 
+_CTDI_PHANTOM_MM: Final = {"113690": 160.0, "113691": 320.0}
+"""IEC head and body dosimetry phantom (CID 4052); the other phantoms come in both sizes under one code."""
 _ALWAYS_LOSSY: Final = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 
 
@@ -54,6 +56,7 @@ def _ct(header: Dataset) -> CTAcquisition:
         tube_current_ma=number(header, "XRayTubeCurrent") or number(header, "XRayTubeCurrentInmA"),
         exposure_time_ms=number(header, "ExposureTime") or number(header, "ExposureTimeInms"),
         ctdivol_mgy=number(header, "CTDIvol"),
+        ctdi_phantom_mm=_ctdi_phantom_mm(header),
         dlp_mgycm=number(header, "DoseLengthProduct"),
         kernel=text(header, "ConvolutionKernel"),
         pitch=number(header, "SpiralPitchFactor"),
@@ -63,6 +66,12 @@ def _ct(header: Dataset) -> CTAcquisition:
         iterative_reconstruction=_iterative(header),
         contrast_agent=text(header, "ContrastBolusAgent") or code_meaning(header, "ContrastBolusAgentSequence"),
     )
+
+
+def _ctdi_phantom_mm(header: Dataset) -> float | None:
+    """Return the diameter of the phantom that CTDIvol refers to."""
+    named = next(iter(items(header, "CTDIPhantomTypeCodeSequence")), Dataset())
+    return _CTDI_PHANTOM_MM.get(text(named, "CodeValue") or "")
 
 
 def _exposure_mas(header: Dataset) -> float | None:
