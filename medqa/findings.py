@@ -52,6 +52,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "ct_noise_uneven": FindingKind(_NOTE, own("ct_noise_uneven", "Noise uneven along the series")),  # factor, value (HU)
     "ct_fat_implausible": FindingKind(_NOTE, own("ct_fat_implausible", "HU of fat implausible")),  # value, low, high
     "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
+    "ct_truncation": FindingKind(_NOTE, own("ct_truncation", "Body cut off by the field of view")),  # share (percent), rim (HU)
     # MR
     "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit
     "mr_ghosting_high": FindingKind(_AGAINST, Reason.MR_GHOST),  # value, limit (percent)
@@ -102,6 +103,7 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "no_air",
         "no_body",
         "no_soft_tissue",
+        "no_skin",
         "no_fat",
         "body_truncated",
         "no_liver",

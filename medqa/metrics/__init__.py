@@ -15,6 +15,8 @@ from medqa.metrics import (
     ct_nps,
     ct_size,
     ct_snr,
+    ct_truncation,
+    ct_ttf,
     frame_facts,
     mr_efc,
     mr_fber,
@@ -28,7 +30,17 @@ from medqa.regions import Regions
 from medqa.series import FrameImage
 
 METRICS: Final[dict[str, tuple[Metric, ...]]] = {
-    "CT": (ct_noise.METRIC, ct_air.METRIC, ct_nps.METRIC, ct_snr.METRIC, ct_contrast.METRIC, ct_size.METRIC, ct_dose.METRIC),
+    "CT": (
+        ct_noise.METRIC,
+        ct_air.METRIC,
+        ct_nps.METRIC,
+        ct_snr.METRIC,
+        ct_contrast.METRIC,
+        ct_size.METRIC,
+        ct_dose.METRIC,
+        ct_truncation.METRIC,
+        ct_ttf.METRIC,
+    ),
     "MR": (mr_snr.METRIC, mr_efc.METRIC, mr_fber.METRIC, mr_ghosting.METRIC),
     "PT": (pt_liver_cov.METRIC, pt_body_cov.METRIC),
 }
