@@ -10,7 +10,24 @@ from typing import Final
 
 import numpy as np
 
-from medqa.simulate.ct import bilateral, blur, dose, heavy_kernel, motion, rings, starvation, streaks, texture, total_variation
+from medqa.simulate.ct import (
+    bilateral,
+    blur,
+    breathing,
+    cupping,
+    dead_channels,
+    dose,
+    heavy_kernel,
+    metal,
+    motion,
+    ring_arcs,
+    rings,
+    starvation,
+    streaks,
+    texture,
+    total_variation,
+    truncation,
+)
 from medqa.simulate.ct.dose import quantum_noise
 from medqa.simulate.ct.tissue import body, soft_tissue, tissue_noise
 from medqa.simulate.degradation import Degraded, Kind, Plan
@@ -22,7 +39,24 @@ LOWEST_HU: Final = -1024.0
 
 KINDS: Final[Mapping[str, Kind]] = {
     module.KIND.name: module.KIND
-    for module in (dose, blur, streaks, starvation, motion, rings, bilateral, total_variation, heavy_kernel, texture)
+    for module in (
+        dose,
+        blur,
+        streaks,
+        starvation,
+        motion,
+        rings,
+        bilateral,
+        total_variation,
+        heavy_kernel,
+        texture,
+        metal,
+        truncation,
+        cupping,
+        breathing,
+        dead_channels,
+        ring_arcs,
+    )
 }
 
 

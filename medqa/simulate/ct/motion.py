@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.ct.grids import COARSE, coarse, fine
+from medqa.simulate.ct.tissue import Mask, strong
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
 from medqa.simulate.projector import beam_for, project, reconstruct
 from medqa.volume import Array
@@ -38,6 +39,11 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     return fine(difference, array.shape)
 
 
+def region(array: Array, change: Array, parameters: Parameters, pixel_mm: float) -> Mask:
+    """Return where contours doubled: the change of a moved slice is strong at its edges, also outside the body."""
+    return strong(change, array, pixel_mm)
+
+
 KIND: Final = Kind(
     modality="CT",
     name="motion",
@@ -52,4 +58,5 @@ KIND: Final = Kind(
     ),
     draw=draw,
     change=change,
+    region=region,
 )

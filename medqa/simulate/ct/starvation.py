@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.ct.dose import NOISE_VIEWS, cutoff, paths
-from medqa.simulate.ct.tissue import deviation
+from medqa.simulate.ct.tissue import Mask, deviation, strong
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
 from medqa.simulate.projector import beam_for, reconstruct
 from medqa.volume import Array
@@ -29,6 +29,11 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     return change * np.float32(parameters["noise_hu"] / deviation(change, array))
 
 
+def region(array: Array, change: Array, parameters: Parameters, pixel_mm: float) -> Mask:
+    """Return where the streaks are over half as strong as at their strongest: the band in which the starved rays lie densest."""
+    return strong(change, array, pixel_mm, share=0.5)
+
+
 KIND: Final = Kind(
     modality="CT",
     name="starvation",
@@ -42,4 +47,5 @@ KIND: Final = Kind(
     ),
     draw=draw,
     change=change,
+    region=region,
 )

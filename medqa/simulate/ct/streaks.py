@@ -1,4 +1,4 @@
-"""Too few views: streaks from aliasing in the angle.
+"""Too few views: streaks from aliasing in the angle. They cover the body (over 90 % of it in a trunk), so no region is named.
 
 Source: Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), chapter 5.
 """

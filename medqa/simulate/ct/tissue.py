@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+from medqa.regions import body_mask, decimate, enlarge
 from medqa.volume import Array
 
 Mask = NDArray[np.bool_]
+
+PATIENT_GRID: Final = 128
+"""The patient is sought on about this many rows or columns."""
+STRONG_MM: Final = 3.0
+"""Width (standard deviation) over which a change is averaged before it is called strong or not."""
 
 
 def body(array: Array) -> Mask:
     """Return the pixels denser than -500 HU; all of them where none is."""
     mask = array > -500
     return mask if mask.any() else np.ones_like(mask)
+
+
+def patient(array: Array) -> Mask:
+    """Return the patient without table and clothes, lungs and gas filled, `(y, x)`; all denser than -500 HU where none is found."""
+    step = max(1, round(max(array.shape) / PATIENT_GRID))
+    found = body_mask(decimate(array, step), "CT")
+    return enlarge(found, step, array.shape) if found.any() else body(array)
+
+
+def strong(change: Array, array: Array, pixel_mm: float, *, share: float = 0.25, least_hu: float = 0.0) -> Mask:
+    """Return where a local artefact is strong, `(y, x)`, in the patient and around.
+
+    The rule: the absolute change, smoothed by a Gaussian of `STRONG_MM`, exceeds a share of its 99th percentile in the patient
+    (its maximum, were single pixels not to decide), and `least_hu`.
+    """
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(np.abs(change), STRONG_MM / pixel_mm)
+    return np.asarray(smooth > max(share * float(np.percentile(smooth[patient(array)], 99)), least_hu))
 
 
 def soft_tissue(array: Array) -> Mask:
