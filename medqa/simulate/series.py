@@ -1,0 +1,325 @@
+"""Whole series degraded: parameters drawn once, frames decoded one by one when asked for, and the truth of all of them.
+
+What chance makes anew in every slice (quantum noise) gets a seed of its own a frame; what belongs to scanner or patient (rings,
+motion, metal) is the same in all.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from medqa import __version__, simulate
+from medqa.dicom_values import own_uid
+from medqa.errors import InvalidDegradation
+from medqa.simulate import ct, mr, pet
+from medqa.simulate.degradation import LEVELS, STRENGTHS, Degraded, Kind, Parameter, Plan
+from medqa.simulate.series_faults import FAULTS, Shown, Slab, untouched
+from medqa.simulate.truth import FrameTruth, Truth, mask_facts
+from medqa.volume import Array
+
+if TYPE_CHECKING:
+    from medqa.series import Frame, ReadingNote, Series
+
+NEW_IN_EACH_FRAME: Final = frozenset({"ct-dose", "ct-starvation", "mr-noise", "mr-zipper", "pt-counts"})
+"""Kinds whose seed makes noise; the seed of the others decides something that all frames share."""
+DERIVED: Final = ("DERIVED", "SECONDARY")
+
+_PHASE_AXES: Final = {"COL": 0, "ROW": 1}
+_OF_FRAMES_THEMSELVES: Final = frozenset(
+    {"no_position", "single_slice", "missing_slices", "uneven_spacing", "duplicate_positions", "ct_slope_varies"}
+)
+"""Notes of the reader that follow from the frames that are there: they are found again."""
+
+Progress = Callable[[int, int], object]
+
+
+def described(modality: str) -> Mapping[str, Kind]:
+    """Return every kind with a full description that a series of this modality may be given, by full name."""
+    own = {kind.full_name: kind for kind in ct.KINDS.values()} if modality == "CT" else {}
+    return {**own, **FAULTS}
+
+
+def names() -> tuple[str, ...]:
+    """Return the full names of all kinds: `ct-dose` …, `mr-noise` …, `dropped` …."""
+    by_level = (f"{modality.lower()}-{name}" for modality in ("MR", "PT") for name in STRENGTHS[modality])
+    return (*(kind.full_name for kind in ct.KINDS.values()), *by_level, *FAULTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegradedPixels:
+    """The decoder of one frame of a degraded series; `image` also tells severity and mask."""
+
+    place: Frame
+    """The original frame whose place this is."""
+    numbers: Shown
+    """The same frame, and those whose pixels are shown, by their number in the original series."""
+    shown: tuple[Frame, ...]
+    plan: Plan
+    affected: bool
+
+    def __call__(self) -> Array:
+        """Decode the original and degrade it, `(y, x)` float32 in the frame's unit."""
+        return self.image().array
+
+    def image(self) -> Degraded:
+        """Decode the original and degrade it.
+
+        Raises
+        ------
+        UndecodablePixels
+            Where a frame that is shown cannot be decoded.
+        """
+        before = self.place.decode()
+        if not self.affected:
+            return Degraded(array=before, plan=self.plan, severity=0.0)
+        if self.plan.kind in FAULTS:
+            after = _mean(self.shown, [weight for _, weight in self.numbers.pixels], before)
+            return Degraded(array=after, plan=self.plan, severity=_severity(before, after, self.place.modality))
+        return simulate.apply(before, self.plan, pixel_mm=_pixel_mm(self.place))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DegradedSeries:
+    """A degraded series beside its original: its frames decode to degraded arrays, one at a time."""
+
+    original: Series
+    series: Series
+    kind: str
+    plan: Plan
+    slab: Slab
+
+    def pixels(self, index: int) -> DegradedPixels:
+        """Return the decoder of a frame."""
+        decode = self.series.frames[index].decode
+        if not isinstance(decode, DegradedPixels):
+            message = "a degraded series holds frames that this module made"
+            raise TypeError(message)
+        return decode
+
+    def images(self) -> Iterator[Degraded]:
+        """Yield every frame with severity and mask; one is in memory at a time."""
+        for index in range(len(self.series.frames)):
+            yield self.pixels(index).image()
+
+    def frame_truth(self, index: int, image: Degraded) -> FrameTruth:
+        """Return what is known of one frame whose image was made."""
+        pixels = self.pixels(index)
+        return FrameTruth(
+            frame=index,
+            sop_instance_uid=self.series.frames[index].sop_instance_uid,
+            source_sop_instance_uid=pixels.place.sop_instance_uid,
+            source=tuple((number, round(weight, 5)) for number, weight in pixels.numbers.pixels),
+            affected=pixels.affected,
+            severity=round(image.severity, 5),
+            mask=mask_facts(image.mask),
+        )
+
+    def truth(self, frames: Sequence[FrameTruth] | None = None, progress: Progress | None = None) -> Truth:
+        """Return the truth of the series; what is known of its frames is found by making each of them, unless it is given."""
+        if frames is None:
+            found = []
+            for index, image in enumerate(self.images()):
+                found.append(self.frame_truth(index, image))
+                if progress is not None:
+                    progress(index + 1, len(self.series.frames))
+            frames = found
+        kept = {self.pixels(index).numbers.place for index in range(len(self.series.frames))}
+        kind = described(self.series.modality).get(self.kind)
+        known = _parameters(self.kind, self.plan)
+        return Truth(
+            kind=self.kind,
+            summary="" if kind is None else kind.summary,
+            source="" if kind is None else kind.source,
+            modality=self.series.modality,
+            level=self.plan.level,
+            parameters=tuple((parameter, self.plan.parameters[parameter.name]) for parameter in known),
+            seed=int(self.plan.parameters["seed"]),
+            slab=self.slab,
+            series_uid=self.series.series_uid,
+            source_series_uid=self.original.series_uid,
+            source_frames=len(self.original.frames),
+            lost=tuple(number for number in range(len(self.original.frames)) if number not in kept),
+            frames=tuple(frames),
+        )
+
+
+def degrade_series(
+    series: Series,
+    kind: str,
+    generator: np.random.Generator,
+    *,
+    level: int = 0,
+    given: Mapping[str, float] | None = None,
+    slab: Slab | None = None,
+) -> DegradedSeries:
+    """Degrade a series, or the frames of a slab of it.
+
+    Parameters
+    ----------
+    series
+        What is degraded; nothing of it is decoded yet.
+    kind
+        The full name: `ct-dose`, `dropped` ….
+    generator
+        Draws every parameter, once for all frames.
+    level, given
+        The declared strength, 1 (mild) to 4 (severe), and parameters by name, which come first.
+    slab
+        First and last frame that are degraded, counted from 0, both included; all where None.
+
+    Raises
+    ------
+    InvalidDegradation
+        Where kind, level, parameters, slab and series do not go together.
+    """
+    last = len(series.frames) - 1
+    slab = slab or (0, last)
+    if not 0 <= slab[0] <= slab[1] <= last:
+        reason = f"slices {slab[0] + 1}-{slab[1] + 1} are not all there: the series has {last + 1}"
+        raise InvalidDegradation(kind=kind, reason=reason)
+    plan = _plan(series, kind, generator, level, dict(given or {}))
+    stacks = [range(stack.start, stack.stop) for stack in series.stacks]
+    fault = FAULTS.get(kind)
+    arranged = untouched(stacks) if fault is None else fault.arrange(plan.parameters, stacks, slab)
+    digest = _digest(kind, plan, slab)
+    frames = [_frame(series, shown, plan, kind, slab, digest) for shown in arranged]
+    return DegradedSeries(original=series, series=_series(series, _numbered(frames), digest), kind=kind, plan=plan, slab=slab)
+
+
+def _plan(series: Series, kind: str, generator: np.random.Generator, level: int, given: dict[str, float]) -> Plan:
+    if kind not in names():
+        near = difflib.get_close_matches(kind, names(), n=1, cutoff=0.4)
+        raise InvalidDegradation(kind=kind, reason=f"there is no such kind{f'; did you mean {near[0]}?' if near else ''}")
+    if not 0 <= level <= LEVELS:
+        raise InvalidDegradation(kind=kind, reason=f"level {level} is none of 1 to {LEVELS}")
+    modality, _, name = kind.partition("-")
+    if kind not in FAULTS and modality.upper() != series.modality:
+        raise InvalidDegradation(kind=kind, reason=f"the series is {series.modality}")
+    pixel_mm = _pixel_mm(series.frames[0])
+    known = described(series.modality).get(kind)
+    if known is not None:
+        return known.plan(generator, pixel_mm=pixel_mm, level=level, given=given)
+    if given or not level:
+        raise InvalidDegradation(kind=kind, reason="it is set by its level alone, 1 to 4")
+    if modality == "mr":
+        axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
+        return mr.draw(name, level, generator, pixel_mm=pixel_mm, phase_axis=axis)
+    return pet.draw(name, level, generator, pixel_mm=pixel_mm)
+
+
+def _parameters(kind: str, plan: Plan) -> tuple[Parameter, ...]:
+    """Return the description of each parameter that a plan holds, the seed left out."""
+    modality, _, name = kind.partition("-")
+    known = described("CT").get(kind)
+    if known is not None:
+        return tuple(parameter for parameter in known.parameters if parameter.name in plan.parameters)
+    strength = STRENGTHS[modality.upper()][name]
+    named = {"strength": Parameter("strength", strength.quantity, strength.unit, min(strength.values), max(strength.values))}
+    return tuple(
+        named.get(key, Parameter(key, key.replace("_", " "), "", value, value))
+        for key, value in plan.parameters.items()
+        if key != "seed"
+    )
+
+
+def _digest(kind: str, plan: Plan, slab: Slab) -> str:
+    """Return what tells this degradation from any other: with another version of medqa the pixels may be others."""
+    words = [__version__, kind, plan.level, sorted(plan.parameters.items()), slab]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def _frame(series: Series, shown: Shown, plan: Plan, kind: str, slab: Slab, digest: str) -> Frame:
+    place = series.frames[shown.place]
+    moved = shown.pixels != ((shown.place, 1.0),)
+    affected = moved if kind in FAULTS else slab[0] <= shown.place <= slab[1]
+    own = plan
+    if kind in NEW_IN_EACH_FRAME:
+        own = replace(plan, parameters={**plan.parameters, "seed": plan.parameters["seed"] + shown.place})
+    pixels = DegradedPixels(
+        place=place,
+        numbers=shown,
+        shown=tuple(series.frames[index] for index, _ in shown.pixels),
+        plan=own,
+        affected=affected,
+    )
+    return replace(
+        place,
+        sop_instance_uid=own_uid("simulated instance", place.sop_instance_uid, digest),
+        header=replace(place.header, image_type=(*DERIVED, *place.header.image_type[2:])),
+        sha256=hashlib.sha256(f"{place.sha256} {place.number} {digest}".encode()).hexdigest(),
+        decode=pixels,
+    )
+
+
+def _numbered(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames numbered within their instances: where one was lost, those behind it move up."""
+    own: dict[str, list[int]] = {}
+    for frame in frames:
+        own.setdefault(frame.sop_instance_uid, []).append(frame.number)
+    places = {uid: {number: place for place, number in enumerate(sorted(numbers), start=1)} for uid, numbers in own.items()}
+    return [replace(frame, number=places[frame.sop_instance_uid][frame.number]) for frame in frames]
+
+
+def _series(series: Series, frames: Sequence[Frame], digest: str) -> Series:
+    """Return the series that these frames make, with what the reader would have noticed of it."""
+    from medqa.reader.conclusions import Facts, finished
+
+    counts: dict[str, int] = {}
+    for frame in frames:
+        counts[frame.sop_instance_uid] = counts.get(frame.sop_instance_uid, 0) + 1
+    references = {own_uid("simulated instance", one.sop_instance_uid, digest): one for one in series.instances}
+    acquisition = replace(series.acquisition, image_type=(*DERIVED, *series.acquisition.image_type[2:]))
+    header = copy.deepcopy(series.header)
+    series_uid = own_uid("simulated series", series.series_uid, series.part, digest)
+    header.SeriesInstanceUID, header.SOPInstanceUID = series_uid, frames[0].sop_instance_uid
+    header.ImageType = list(acquisition.image_type)
+    notes: tuple[ReadingNote, ...] = tuple(note for note in series.notes if note.message not in _OF_FRAMES_THEMSELVES)
+    made = finished(
+        study_uid=series.study_uid,
+        series_uid=series_uid,
+        part="",
+        header=header,
+        acquisition=acquisition,
+        frames=frames,
+        references={uid: replace(references[uid], sop_instance_uid=uid, number_of_frames=count) for uid, count in counts.items()},
+        facts=Facts(),
+        notes=notes,
+    )
+    return replace(made, acquisition=acquisition, source=series.source)
+
+
+def _pixel_mm(frame: Frame) -> float:
+    return float(np.mean(frame.header.spacing_mm or (1.0, 1.0)))
+
+
+def _mean(shown: Sequence[Frame], weights: Sequence[float], before: Array) -> Array:
+    """Return the weighted mean of frames; where one of them has no value, of the others; nowhere a value where there was none."""
+    if len(shown) == 1:
+        return shown[0].decode()
+    total, held = np.zeros_like(before), np.zeros_like(before)
+    for frame, weight in zip(shown, weights, strict=True):
+        array = frame.decode()
+        has = np.isfinite(array)
+        total[has] += np.float32(weight) * array[has]
+        held[has] += np.float32(weight)
+    return np.where(np.isfinite(before), total / np.maximum(held, np.float32(1e-6)), np.float32(np.nan))
+
+
+def _severity(before: Array, after: Array, modality: str) -> float:
+    """Return the root mean square change within the body, in the unit of `truth.SEVERITY`."""
+    both = np.isfinite(before) & np.isfinite(after)
+    outside = np.float32(-1000 if modality == "CT" else 0)
+    filled = np.where(both, before, outside)
+    inside = {"CT": ct.body, "MR": mr.foreground, "PT": pet.body}[modality](filled) & both
+    if not inside.any():
+        return 0.0
+    change = float(np.sqrt(np.mean((after - before)[inside] ** 2)))
+    return change if modality == "CT" else change / max(float(np.abs(filled[inside]).mean()), 1e-12)
