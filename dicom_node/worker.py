@@ -254,7 +254,8 @@ class Follower:
             self._adopted_at = self._clock()
             job = self._catalogue.claim(JobKind.JUDGE, OWNER, self._settings.node.lease_s)
             if job is not None:
-                self._adopt(job)
+                with contextlib.suppress(JobLost):  # more arrived since: it waits for that
+                    self._adopt(job)
 
     def _adopt(self, job: Job) -> None:
         record = self._catalogue.series(job.series_uid, job.revision)
@@ -285,9 +286,10 @@ class Follower:
                 self._finish(job, record, self._unreadable(record, UNSAFE))
             else:
                 self._finish(job, record, self._settled(record, outcome.document))
-        except JobLost:
+        except JobLost:  # more arrived: that judging was called off, nobody died of it
             alone.stop()
             self._running = None
+            self._catalogue.clear_attempt(record.series_uid, record.revision)
 
     def _unreadable(self, record: SeriesRecord, code: str) -> dict[str, Any]:
         assessment = unreadable(

@@ -13,6 +13,7 @@ import pytest
 
 from dicom_node.lifecycle import State
 from dicom_node.records import Status
+from dicom_node.worker import DEATHS
 from medqa.assessment import FrameScore, Verdict
 from medqa.config import Settings
 from medqa.series import FrameImage
@@ -232,6 +233,25 @@ def test_a_second_death_makes_the_series_unreadable(tmp_path: Path) -> None:
     assessment = found.document["assessments"][0]
     assert (assessment["verdict"], assessment["reason"]) == (Verdict.REVIEW, "review_unreadable")
     assert [one["message"] for one in assessment["findings"]] == ["unreadable_series"]
+
+
+def test_a_judging_that_more_objects_call_off_is_no_death(receiver: Receiver) -> None:
+    mr = series("MR", DEATHS + 2)
+    receiver.send(mr[:1], ending="aborted")
+    receiver.catalogue.note_attempt(mr[0].SeriesInstanceUID, 1)  # a process died with it: it is judged alone
+    for late in mr[1:-1]:
+        receiver.after(200.0)
+        assert receiver.revisions()[0].noted == 2
+        receiver.send([late], ending="aborted")
+        receiver.clock.now += receiver.settings.node.lease_s
+        receiver.follower.step()
+        assert receiver.revisions()[0].noted == 1
+    receiver.send(mr[-1:])
+    receiver.after(20.0)
+    _until(lambda: bool(receiver.catalogue.verdicts()), receiver)
+    (found,) = receiver.catalogue.verdicts()
+    assert found.document["assessments"][0]["reason"] != "review_unreadable"
+    assert found.document["assessments"][0]["series"]["frames"] == len(mr)
 
 
 def test_a_defect_in_judging_one_series_neither_stops_nor_delays_another(tmp_path: Path) -> None:
