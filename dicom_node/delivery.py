@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from pynetdicom.presentation import build_context
 from dicom_node import telemetry
 from dicom_node.catalogue import Catalogue
 from dicom_node.completion import completion
+from dicom_node.connection import Requests, opened
 from dicom_node.outbox import SendResult
 from dicom_node.records import NodeEvent, OutboxRow, Outgoing, SeriesRecord
 from dicom_node.webhook import Webhook
@@ -97,7 +97,7 @@ class Delivery:
                 accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
                 able = [row for row in rows if (row.sop_class_uid, row.transfer_syntax) in accepted]
                 self._refuse_unaccepted(name, [row for row in rows if row not in able])
-                answered, broken = self._send_all(association, name, able, stop)
+                answered, broken = self._send_all(Requests(association), name, able, stop)
         except DeliveryFailed as error:
             self._rest(name, str(error.values["reason"]))
             return 0
@@ -119,7 +119,7 @@ class Delivery:
             contexts=[build_context(sop_class, syntax) for sop_class, syntax in pairs],
             ae_title=destination.ae_title,
             max_pdu=self._settings.node.max_pdu,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, opened, [ANSWER_S])],
         )
         if not association.is_established:
             rejected = association.is_rejected
@@ -135,7 +135,7 @@ class Delivery:
                 association.release()
 
     def _send_all(
-        self, association: Association, name: str, rows: Sequence[OutboxRow], stop: threading.Event | None
+        self, requests: Requests, name: str, rows: Sequence[OutboxRow], stop: threading.Event | None
     ) -> tuple[int, str | None]:
         """Send row by row; return how many were answered, and what ended the association early, if anything did.
 
@@ -148,7 +148,7 @@ class Delivery:
             for row in rows:
                 if stop is not None and stop.is_set():
                     break
-                result = self._send_one(association, name, row)
+                result = self._send_one(requests, name, row)
                 results.append(result)
                 answered += result.status is not None
                 if result.status is None and result.state is Outgoing.DUE:
@@ -161,14 +161,14 @@ class Delivery:
             self._enter(name, results)
         return answered, broken
 
-    def _send_one(self, association: Association, name: str, row: OutboxRow) -> SendResult:
+    def _send_one(self, requests: Requests, name: str, row: OutboxRow) -> SendResult:
         if not row.path.is_file():
             return SendResult(row=row.id, state=Outgoing.DEAD, reason="the stored file is gone")
         later = self._catalogue.clock() + pause_s(row.attempts + 1)
         try:
-            answer: Dataset = association.send_c_store(row.path)
+            answer: Dataset = requests.store(row.path)
         except (RuntimeError, ValueError, AttributeError, OSError) as error:
-            if not association.is_established:
+            if not requests.open:
                 return SendResult(row=row.id, state=Outgoing.DUE, reason="the association ended", next_try=later)
             log.exception("not_sendable", destination=name, row=row.id)
             return SendResult(row=row.id, state=Outgoing.DEAD, reason=f"not sendable ({type(error).__name__})")
@@ -278,8 +278,3 @@ def _within_contexts(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
             pairs.add(pair)
             chosen.append(row)
     return chosen
-
-
-def _send_at_once(event: evt.Event) -> None:
-    with contextlib.suppress(OSError):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

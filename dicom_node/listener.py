@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import header, telemetry
 from dicom_node.catalogue import Catalogue
+from dicom_node.connection import opened
 from dicom_node.records import Arrival
 from dicom_node.storage import Storage, file_meta
 from medqa.config import Settings
@@ -154,7 +155,7 @@ class Listener:
         entity.network_timeout = SILENT_S
         entity.add_supported_context(Verification)
         handlers: list[Any] = [
-            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_CONN_OPEN, opened, [SILENT_S]),
             (evt.EVT_DATA_SENT, _acknowledge_at_once),
             (evt.EVT_PDU_RECV, _acknowledge_at_once),
             (evt.EVT_ACCEPTED, self._opened),
@@ -330,12 +331,6 @@ def run(settings: Settings, stop: threading.Event, ready: Callable[[dict[str, An
     finally:
         listener.stop()
         catalogue.close()
-
-
-def _send_at_once(event: evt.Event) -> None:
-    """Switch Nagle's algorithm off: a response waits for no delayed acknowledgement (40 ms each)."""
-    with contextlib.suppress(OSError):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _acknowledge_at_once(event: evt.Event) -> None:

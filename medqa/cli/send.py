@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,13 +17,17 @@ from medqa.errors import InvalidSettings, MedqaError, NothingToRead, ReceiverUnr
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+    from dicom_node.connection import Requests
     from medqa.reader.sources import Source
 
 MOST_CONTEXTS: Final = 128
 """An association has at most so many presentation contexts (PS3.8 9.3.2.2)."""
 MOST_LISTED: Final = 20
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+TRIES: Final = 2
+"""How often a file is sent that the receiver leaves unanswered; it takes the same bytes twice."""
 MOST_ASSOCIATIONS_LOST: Final = 3
+"""How many associations in a row may end without any answer before the rest is given up."""
 NO_ANSWER: Final = "no answer from the receiver"
 CONNECT_WITHIN_S: Final = 10.0
 TIMEOUT_S: Final = 60.0
@@ -155,12 +159,15 @@ def store(
         tell(answer)
 
     for batch in _batches(items):
-        waiting, lost = list(batch), 0
+        waiting, tries, lost = list(batch), 0, 0
         while waiting:
             done = _associate_and_send(waiting, host, port, aet, own_aet, note)
             waiting = waiting[done:]
-            lost += 1
-            if waiting and lost >= MOST_ASSOCIATIONS_LOST:
+            tries, lost = (1, 0) if done else (tries + 1, lost + 1)
+            if waiting and tries >= TRIES:
+                note(_answer(waiting.pop(0), None, NO_ANSWER))
+                tries = 0
+            if lost >= MOST_ASSOCIATIONS_LOST:
                 for item in waiting:
                     note(_answer(item, None, "not sent: the receiver ended the association again and again"))
                 waiting = []
@@ -168,8 +175,10 @@ def store(
 
 
 def _associate_and_send(items: Sequence[Item], host: str, port: int, aet: str, own_aet: str, note: Callable[[Sent], None]) -> int:
-    """Send until the association ends; return how many files had their turn."""
+    """Send until the association ends; return how many files were answered for: one without an answer is still to be sent."""
     from pynetdicom import AE, _config, evt
+
+    from dicom_node.connection import Requests, opened
 
     place = f"{aet} at {host}:{port}"
     try:
@@ -184,49 +193,49 @@ def _associate_and_send(items: Sequence[Item], host: str, port: int, aet: str, o
     entity.maximum_pdu_size = 131072
     for sop_class, syntax in dict.fromkeys(item.context for item in items):
         entity.add_requested_context(sop_class, syntax)
-    association = entity.associate(host, port, ae_title=aet, max_pdu=131072, evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)])
+    association = entity.associate(
+        host, port, ae_title=aet, max_pdu=131072, evt_handlers=[(evt.EVT_CONN_OPEN, opened, [TIMEOUT_S])]
+    )
     if not association.is_established:
         reason = "it refused the association" if association.is_rejected else "it does not answer"
         raise ReceiverUnreachable(receiver=place, reason=reason)
     accepted = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
+    requests = Requests(association)
     done = 0
     try:
         for item in items:
-            if not association.is_established:
+            if not requests.open:
                 break
-            done += 1
             if item.context not in accepted:
                 note(_answer(item, None, "the receiver does not take this kind of object in its encoding"))
+                done += 1
                 continue
-            answer = _send_one(association, item)
-            note(answer)
-            if answer.text == NO_ANSWER:
+            answer = _send_one(requests, item)
+            if answer is None:
                 association.abort()  # whatever state it is in: no further answer would come on it
                 break
+            note(answer)
+            done += 1
     finally:
         if association.is_established:
             association.release()
     return done
 
 
-def _send_one(association: Any, item: Item) -> Sent:
+def _send_one(requests: Requests, item: Item) -> Sent | None:
+    """Send a file; return what became of it, None where no answer came."""
     try:
         with _on_disk(item) as path:
-            status = association.send_c_store(path)
+            status = requests.store(path)
     except MedqaError as error:
         return _answer(item, None, str(error))
     except (ValueError, AttributeError, OSError, RuntimeError) as error:
-        return _answer(item, None, f"not sent: {type(error).__name__}")
+        return _answer(item, None, f"not sent: {type(error).__name__}") if requests.open else None
     if "Status" not in status:
-        return _answer(item, None, NO_ANSWER)
+        return None
     code = int(status.Status)
     comment = f" {status.ErrorComment}" if status.get("ErrorComment") else ""
     return _answer(item, code, f"status 0x{code:04X}{comment}")
-
-
-def _without_delay(event: Any) -> None:
-    # Nagle's algorithm would hold every small PDU back until the receiver's delayed acknowledgement: 40 ms an image.
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _answer(item: Item, status: int | None, text: str) -> Sent:

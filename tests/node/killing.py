@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.dsutils import encode
 
+from dicom_node.connection import Requests
 from dicom_node.lifecycle import State
 from dicom_node.storage import data_set_start
 from tests.node.small_series import CLASSES, series
@@ -69,13 +70,14 @@ class Sender:
         for uid in CLASSES.values():
             ae.add_requested_context(uid, ExplicitVRLittleEndian)
         association = ae.associate("127.0.0.1", port, ae_title="MEDQA")
+        requests = Requests(association)
         for instance in self.instances:
-            if not association.is_established:
+            if not requests.open:
                 break
             if instance.SOPInstanceUID in self.acknowledged:
                 continue
             with contextlib.suppress(RuntimeError, ValueError):
-                if association.send_c_store(instance).get("Status") == 0x0000:
+                if requests.store(instance).get("Status") == 0x0000:
                     self.acknowledged.add(instance.SOPInstanceUID)
         if association.is_established:
             association.release()
@@ -112,7 +114,9 @@ def kill_at(node: RunningNode, sender: Sender, moment: float, after_s: float) ->
     if moment > 1:
         thread.join()
         time.sleep((moment - 1) * after_s)
-        words = f"{(moment - 1) * after_s:.1f} s after the last"
+        words = (
+            f"{(moment - 1) * after_s:.1f} s after {'the last' if len(sender.acknowledged) == count else 'a broken association'}"
+        )
     os.killpg(node.process.pid, signal.SIGKILL)
     node.process.wait()
     thread.join()
@@ -168,8 +172,8 @@ def check_verdicts(node: RunningNode, sent: Sequence[Sent]) -> int:
             revisions += 1
         final = catalogue.assessment(uid)
         assert final is not None
-        assert sum(part["series"]["frames"] for part in final.document["assessments"]) == count
         assert final.document["assessments"][0]["reason"] != "review_unreadable"
+        assert sum(part["series"]["frames"] for part in final.document["assessments"]) == count
     catalogue.close()
     return revisions
 
