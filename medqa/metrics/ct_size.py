@@ -4,7 +4,8 @@
 
 Source: McCollough et al., AAPM Report 220, 2014. The sum runs over the body without its table (`medqa.regions`), on the decimated
 grid: a few thousand samples keep the noise of the sum under 0.1 %. A body that the field of view cuts off reads too small, so such
-frames are left out; where most frames are cut, the diameter does not apply.
+frames are left out; where most frames are cut, the diameter does not apply. A cut is told by the share of the outline that lies on
+the border of the field of view: a fifth of it, on two sides, costs a circle 1.4 % of its area, less than 1 % of the diameter.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from medqa.series import Series
 NAME: Final = "ct_dw"
 DIAMETER: Final = Code("113980", "DCM", "Water Equivalent Diameter")
 SOURCE: Final = "AAPM Report 220, 2014"
-MAX_CUT: Final = 0.05
+MAX_CUT: Final = 0.2
 """Share of the body's outline that may lie on the border of the field of view."""
 MIN_SIDE: Final = 32
 

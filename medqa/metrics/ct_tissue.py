@@ -94,7 +94,7 @@ def fat_level(counts: NDArray[np.int64]) -> float | None:
     """Return the CT number of fat in HU; None where there is too little of it or it is not parted from soft tissue."""
     smooth = _smooth(counts)
     fat, soft = _peak(smooth, FAT_HU), _peak(smooth, SOFT_HU)
-    if smooth[fat : soft + 1].min() > PARTED * min(smooth[fat], smooth[soft]):
+    if smooth[fat] < smooth[fat - 1 : fat + 2].max() or smooth[fat : soft + 1].min() > PARTED * min(smooth[fat], smooth[soft]):
         return None
     return _level(counts, fat)
 
