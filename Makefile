@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: all demo test check bench kill scans train docs wheel clean
+.PHONY: all demo test check bench kill scans train verdicts docs wheel clean
 
 all: $(VENV)/.medqa
 
@@ -57,6 +57,10 @@ bench: $(VENV)/.test
 
 train: $(VENV)/.test
 	$(BIN)/python -m medqa.training all $(ARGS)
+	$(BIN)/python -m tests.proofs.verdicts
+
+verdicts: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.verdicts $(ARGS)
 
 wheel: $(VENV)/.dev
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .

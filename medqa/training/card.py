@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from medqa.iqa.bundle import open_bundle
-from medqa.iqa.card import BundleCard, read_card
+from medqa.iqa.card import METADATA, BundleCard, read_card
 from medqa.iqa.scorer import BAG_SIZE, MalScorer, spread
 from medqa.simulate import LEFT_OUT, LEVELS, STRENGTHS
 from medqa.training.dataset import load
 from medqa.training.evaluation import CLEARLY_SPOILED, Findings, Item, Judge, clean_against_spoiled, judged
 from medqa.training.scans import BASE_LABEL, STARTS_FROM, Scan
-from medqa.training.stretch import CLEAN_AT, SPOILED_AT
+from medqa.training.stretch import LARGEST_GAIN, SMALLEST_GAIN
+from medqa.training.votes import POLICY, Shares, mute, shares, table, vote
 
 if TYPE_CHECKING:
     from medqa.iqa.scorer import DenseNetScorer
@@ -29,8 +31,8 @@ TITLES: Final = {"mal": "MAL", "densenet": "DenseNet"}
 SHOWN_FROM: Final = 0.7
 """A network counts as shown to generalise where the interval of its AUC stays above this, on enough test subjects."""
 ENOUGH_SUBJECTS: Final = 20
-AGAINST_BELOW, FOR_FROM = 2.0, 3.0
-ADEQUATE_AGAINST, ADEQUATE_FOR = 0.5, 0.75
+WHOLE_VERDICT: Final = "## The whole verdict"
+"""Heading of the section that `make verdicts` writes."""
 
 STEPS: Final = (
     (4, "as the scanner made it, nothing known against it"),
@@ -46,8 +48,10 @@ def model_card(folder: Path, scans: Sequence[Scan], cache: Path) -> str:
     bundle = read_card(folder)
     opened = open_bundle(bundle)
     judge = bundle_judge(opened)
+    training = json.loads((folder / METADATA).read_text(encoding="utf-8"))["training"]
     samples = load(cache, [scan for scan in scans if scan.role == "test"], bundle.kind)
-    seen = clean_against_spoiled(judged(judge, samples))
+    test = judged(judge, samples)
+    seen = clean_against_spoiled(test)
     unseen = clean_against_spoiled(judged(judge, samples, left_out=True))
     told = judged(judge, load(cache, [scan for scan in scans if scan.told], bundle.kind, as_was=True))
     parts = [
@@ -56,18 +60,35 @@ def model_card(folder: Path, scans: Sequence[Scan], cache: Path) -> str:
         _verdict(bundle.modality, seen, unseen),
         "## Test subjects",
         _results(bundle.modality, seen, unseen),
+        _stands(shares(bundle.kind, test, bundle.calibration)),
         "## What the score means",
         _meaning(bundle.modality),
         "## Degradations",
         _strengths(bundle.modality),
+        "## Calibration",
+        _calibration(training),
         "## Scans with natural faults",
         _naturally_spoiled(told, {scan.key: scan for scan in scans}, opened),
         "## Trained on",
-        _collections(bundle.modality, scans, cache),
+        _collections(bundle.modality, training["sources"]),
         "## Limits",
         _limits(bundle.kind, bundle.modality),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def section(text: str, heading: str) -> str | None:
+    """Return what stands under a second-level heading of a page; None where there is no such heading."""
+    _, found, rest = text.partition(f"\n{heading}\n")
+    return rest.partition("\n## ")[0].strip("\n") if found else None
+
+
+def with_section(text: str, heading: str, body: str) -> str:
+    """Return the page with what stands under a heading replaced; a heading that is not there goes to the end."""
+    before, _, rest = text.partition(f"\n{heading}\n")
+    _, found, after = rest.partition("\n## ")
+    tail = f"\n## {after}" if found else ""
+    return f"{before.rstrip()}\n\n{heading}\n\n{body}\n{tail}"
 
 
 def _opening(bundle: BundleCard) -> str:
@@ -125,6 +146,37 @@ def _results(modality: str, seen: Findings, unseen: Findings) -> str:
     return "\n".join(lines)
 
 
+def _stands(counted: Shares) -> str:
+    return "\n".join(["How it stands as a witness, with the cuts of the default policy, on the same series:", "", *table(counted)])
+
+
+def _calibration(training: dict[str, Any]) -> str:
+    seen: Shares = training["validation"]
+    clean, spoiled = (round(group["subjects"]) for group in seen.values())
+    scale = (
+        "Done on validation subjects, under the kinds of degradation that were trained on; test subjects were not asked. The "
+        "scale: the score that a tenth of the clean subjects fall short of and the one that a tenth of the clearly spoiled ones "
+        f"exceed were put on the cuts {POLICY.mal_against:.0f} and {POLICY.mal_for:.0f}, the lower score on the lower cut. They "
+        f"now lie at {training['clean_tenth']:.2f} and {training['spoiled_tenth']:.2f} (gain since training "
+        f"{training['stretch']:.2f}, limits {SMALLEST_GAIN:g} and {LARGEST_GAIN:g}). This changes no order. There were {clean} "
+        f"clean and {spoiled} spoiled subjects: a tenth of so few is rough."
+    )
+    probability = (
+        f"The probability of being adequate assumes that {100 * training['prevalence']:.0f} % of series are not: significant "
+        "motion was found in 7.5 % of outpatient and 29.4 % of inpatient and emergency MR examinations (Andre et al., J Am Coll "
+        "Radiol 2015, 12, 689-695). Where another share is true, another curve is needed."
+    )
+    if training["flattened"]:
+        probability += (
+            " The fitted curve passed a cut of the policy too easily (more than a tenth of the clearly spoiled series `for`, or of "
+            "the clean ones `against`). It was made flatter, and is the less a probability."
+        )
+    lines = [scale, "", probability, "", "How it stands as a witness on the validation series:", "", *table(seen)]
+    if mute(seen):
+        lines += ["", "**Mute**: it took no side on any of them. It can neither make a series adequate nor ask for a rescan."]
+    return "\n".join(lines)
+
+
 def _meaning(modality: str) -> str:
     lines = [f"- {score}: {text}" for score, text in STEPS]
     if modality == "CT":
@@ -142,9 +194,7 @@ def _strengths(modality: str) -> str:
     lines.append("")
     lines.append(
         f"A scan that is mildly spoiled by nature starts at {BASE_LABEL['mild']:.0f} and its degradations scale down with it; a "
-        f"severely spoiled one is shown as it is, at {BASE_LABEL['severe']:.0f}. There are {LEVELS} levels of each kind. After "
-        f"training the scale was stretched so that the median clean validation subject scores {CLEAN_AT} and the median clearly "
-        f"spoiled one {SPOILED_AT}; this changes no order."
+        f"severely spoiled one is shown as it is, at {BASE_LABEL['severe']:.0f}. There are {LEVELS} levels of each kind."
     )
     return "\n".join(lines)
 
@@ -154,8 +204,8 @@ def _naturally_spoiled(items: Sequence[Item], scans: dict[str, Scan], opened: Ma
         return "None in the data."
     opening = (
         "What the network says of every scan whose manifest says `mild` or `severe` (a lay look at one slice). `against` means a "
-        f"score under {AGAINST_BELOW:.0f} (MAL) or a probability under {ADEQUATE_AGAINST} (DenseNet); `for` means from "
-        f"{FOR_FROM:.0f}, or from {ADEQUATE_FOR}. Scans in the role `train` were learnt from."
+        f"score under {POLICY.mal_against:.0f} (MAL) or a probability under {POLICY.densenet_against} (DenseNet); `for` means from "
+        f"{POLICY.mal_for:.0f}, or from {POLICY.densenet_for}. Scans in the role `train` were learnt from."
     )
     lines = [
         opening,
@@ -171,29 +221,13 @@ def _naturally_spoiled(items: Sequence[Item], scans: dict[str, Scan], opened: Ma
     return "\n".join(lines)
 
 
-def vote(kind: str, score: float, adequate: float) -> str:
-    """Return how a network counts as a witness with the default policy."""
-    value, low, high = (score, AGAINST_BELOW, FOR_FROM) if kind == "mal" else (adequate, ADEQUATE_AGAINST, ADEQUATE_FOR)
-    return "against" if value < low else "for" if value >= high else "silent"
-
-
-def _collections(modality: str, scans: Iterable[Scan], cache: Path) -> str:
-    groups: dict[tuple[str, str], set[str]] = {}
-    for scan in scans:
-        if scan.role in ("train", "validation") and (cache / f"{scan.key}.npz").exists():
-            groups.setdefault((scan.collection, scan.licence), set()).add(scan.subject)
-    subjects = set().union(*groups.values())
+def _collections(modality: str, sources: dict[str, Any]) -> str:
     opening = (
-        f"{len(subjects)} subjects (about a fifth of the real ones kept for validation and calibration), `split = train` and "
+        f"{sources['subjects']} subjects (about a fifth of the real ones kept for validation and calibration), `split = train` and "
         "`weights_ok = yes` only."
     )
-    lines = [
-        opening,
-        "",
-        "| source | licence as stated | subjects |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {source} | {licence.replace('|', '/')} | {len(who)} |" for (source, licence), who in sorted(groups.items())]
+    lines = [opening, "", "| source | licence as stated | subjects |", "|---|---|---|"]
+    lines += [f"| {source} | {licence.replace('|', '/')} | {count} |" for source, licence, count in sources["collections"]]
     if modality in STARTS_FROM:
         lines.append(
             f"\nTraining began with the weights of the same network for {STARTS_FROM[modality]}: its card lists more collections."

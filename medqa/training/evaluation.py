@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from medqa.agreement import REPEATS, Agreement, auc, rmse, srocc
-from medqa.iqa.calibration import Logistic
 from medqa.iqa.densenet import BagDenseNet
 from medqa.iqa.mal import MalNet
 from medqa.simulate import LEFT_OUT
 from medqa.training.dataset import Sample
 
-ADEQUATE_FROM, INADEQUATE_BELOW = 3.0, 2.0
 CLEARLY_SPOILED: Final = 1.0
 """Labels up to here count as clearly spoiled: the two strongest levels."""
 SERIES_QUANTILE: Final = 0.25
@@ -37,6 +35,11 @@ class Item:
     score: float
     logit: float
     """The DenseNet's adequate logit; the score again for MAL, which has none."""
+
+    @property
+    def clearly_spoiled(self) -> bool:
+        """Whether it stands for one of the two strongest levels of a degradation."""
+        return self.level > 0 and self.label <= CLEARLY_SPOILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,23 +116,9 @@ def _bag(network: BagDenseNet, arrays: list[NDArray[np.float16]]) -> tuple[float
 def clean_against_spoiled(items: Sequence[Item], *, repeats: int = REPEATS) -> Findings:
     """Return the AUC of clean series against clearly spoiled ones, and how scores follow labels over all items."""
     labels, scores = [item.label for item in items], [item.score for item in items]
-    kept = [item for item in items if item.clean or (item.level > 0 and item.label <= CLEARLY_SPOILED)]
+    kept = [item for item in items if item.clean or item.clearly_spoiled]
     return Findings(
         rmse=rmse(labels, scores, repeats=0).value,
         srocc=srocc(labels, scores, repeats=0).value,
         auc=auc([item.clean for item in kept], [item.score for item in kept], [item.subject for item in kept], repeats=repeats),
     )
-
-
-def calibrate(items: Sequence[Item]) -> Logistic:
-    """Fit the probability of being adequate on validation series: labels from 3 against labels below 2, both as frequent.
-
-    Items between are left out: they are neither. How often each occurs is our own doing, so both sides count the same: a network
-    that knows nothing says one half. The result is not certified.
-    """
-    adequate = [item.logit for item in items if item.label >= ADEQUATE_FROM]
-    inadequate = [item.logit for item in items if item.label < INADEQUATE_BELOW]
-    size = max(len(adequate), len(inadequate))
-    places = (np.arange(size) + 0.5) / size
-    values = np.concatenate([np.quantile(side, places) for side in (adequate, inadequate)])
-    return Logistic.fit(values, np.repeat([True, False], size))

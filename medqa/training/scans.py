@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 VALIDATION_SHARE: Final = 0.2
 _SALT: Final = "medqa validation subjects 4"
@@ -85,6 +86,18 @@ def scans(data: Path, modality: str) -> list[Scan]:
         with manifest.open(encoding="utf-8", newline="") as file:
             found += [_scan(row, manifest.parent) for row in csv.DictReader(file) if _modality(row) == modality]
     return sorted(found, key=lambda scan: scan.key)
+
+
+def sources(found: Iterable[Scan], cache: Path) -> dict[str, Any]:
+    """Return what a network learns from and is calibrated on, for its metadata: `subjects` in all, and of each collection."""
+    groups: dict[tuple[str, str], set[str]] = {}
+    for scan in found:
+        if scan.role in ("train", "validation") and (cache / f"{scan.key}.npz").exists():
+            groups.setdefault((scan.collection, scan.licence), set()).add(scan.subject)
+    return {
+        "subjects": len(set().union(*groups.values())),
+        "collections": [[source, licence, len(who)] for (source, licence), who in sorted(groups.items())],
+    }
 
 
 def _modality(row: dict[str, str]) -> str:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from medqa.errors import BundleMismatch
 from medqa.simulate import LEFT_OUT
 from medqa.training.cache import make
 from medqa.training.dataset import Sample, load
 from medqa.training.phantoms import phantom_scans
-from medqa.training.scans import STARTS_FROM, Scan, scans
+from medqa.training.scans import STARTS_FROM, Scan, scans, sources
 
 if TYPE_CHECKING:
+    from medqa.iqa.calibration import Logistic
+    from medqa.iqa.densenet import BagDenseNet
+    from medqa.iqa.mal import MalNet
     from medqa.training.train import Schedule
 
 EPOCHS: Final = {"mal": {"MR": 22, "CT": 22, "PT": 26}, "densenet": {"MR": 10, "CT": 14, "PT": 8}}
 """Of 50 steps each."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +40,20 @@ class Place:
         """Folder of the cached frames of a modality."""
         return self.runs / "cache" / modality
 
+    def bundle(self, kind: str, modality: str) -> Path:
+        """Folder of a network's bundle."""
+        return self.models / f"{kind}_{modality.lower()}"
 
-def cache_modality(place: Place, modality: str) -> None:
-    """Degrade every scan that trains, validates or tests, and the phantoms."""
-    wanted = [scan for scan in all_scans(place, modality) if scan.role != "unused" or scan.told]
-    make(wanted, place.cache(modality))
+
+def cache_modality(place: Place, modality: str, roles: Collection[str] | None = None) -> None:
+    """Degrade every scan that trains, validates, tests or is told of, and the phantoms; with `roles`, only the scans in these."""
+    make(wanted_scans(all_scans(place, modality), roles), place.cache(modality))
+
+
+def wanted_scans(found: Iterable[Scan], roles: Collection[str] | None = None) -> list[Scan]:
+    """Return the scans that a cache holds; `roles` are those of a scan, and `told`."""
+    chosen = ("train", "validation", "test", "told") if roles is None else roles
+    return [scan for scan in found if scan.role in chosen or (scan.told and "told" in chosen)]
 
 
 def train_network(place: Place, kind: str, modality: str, *, epochs: int | None = None) -> None:
@@ -73,42 +90,69 @@ def samples(place: Place, kind: str, modality: str, role: str) -> list[Sample]:
 
 def export_network(place: Place, kind: str, modality: str) -> None:
     """Calibrate a trained network on validation subjects and write its bundle, with a card that holds no test figures yet."""
-    from medqa.iqa.export import BundleFacts, write_bundle
-    from medqa.iqa.network import round_weights
-    from medqa.training.card import DESCRIPTION, VERSION
-    from medqa.training.evaluation import calibrate, series_items
-    from medqa.training.selftest_frames import self_test_frames
-    from medqa.training.stretch import stretch
     from medqa.training.train import Run
 
     run = Run(kind, modality, place.runs, schedule(kind, modality))
     if not run.resume():
         raise BundleMismatch(bundle=run.name, reason="it was not trained yet; run the step `train` first")
+    training = {
+        "epochs": run.epoch,
+        "steps_per_epoch": run.schedule.steps,
+        "started_from": STARTS_FROM.get(modality, ""),
+        "sources": sources(all_scans(place, modality), place.cache(modality)),
+        "stretch": 1.0,
+    }
+    _write_calibrated(place, run.average, kind, modality, training)
+
+
+def calibrate_network(place: Place, kind: str, modality: str) -> None:
+    """Calibrate the network of a bundle anew and write the bundle again, its card without test figures."""
+    from medqa.iqa.card import METADATA, read_card
+    from medqa.iqa.network import rebuild
+
+    bundle = read_card(place.bundle(kind, modality))
+    training = json.loads((bundle.folder / METADATA).read_text(encoding="utf-8"))["training"]
+    _write_calibrated(place, rebuild(bundle), kind, modality, training, had=bundle.calibration)
+
+
+def _write_calibrated(
+    place: Place,
+    network: MalNet | BagDenseNet,
+    kind: str,
+    modality: str,
+    training: dict[str, Any],
+    *,
+    had: Logistic | None = None,
+) -> None:
+    from medqa.iqa.export import BundleFacts, write_bundle
+    from medqa.training.calibrate import calibrate
+    from medqa.training.card import DESCRIPTION, VERSION
+    from medqa.training.selftest_frames import self_test_frames
+    from medqa.training.votes import table
+
     validation = [sample for sample in samples(place, kind, modality, "validation") if sample.kind != LEFT_OUT[modality]]
-    gain, _ = stretch(run.average, series_items(run.average, validation))
-    round_weights(run.average)
-    items = series_items(run.average, validation)
+    found = calibrate(network, validation, stretched=training["stretch"])
+    learnt = found.facts(kind, training["stretch"])
+    if had is not None:
+        log.info("%s %s, validation, as it was:\n%s", kind, modality, "\n".join(table(found.before(kind, had))))
+    log.info("%s %s, validation, calibrated:\n%s", kind, modality, "\n".join(table(learnt["validation"])))
     facts = BundleFacts(
         modality=modality,
         version=VERSION,
         description=DESCRIPTION[kind].format(modality=modality),
         card="# Not evaluated yet\n",
-        calibration=calibrate(items),
-        training={
-            "epochs": run.epoch,
-            "steps_per_epoch": run.schedule.steps,
-            "started_from": STARTS_FROM.get(modality, ""),
-            "stretch": round(gain, 3),
-        },
+        calibration=found.curve,
+        training={**training, **learnt},
     )
-    write_bundle(place.models, run.average, facts, self_test_frames(modality))
+    write_bundle(place.models, network, facts, self_test_frames(modality))
 
 
 def write_card(place: Place, kind: str, modality: str) -> None:
-    """Evaluate the bundle on test subjects and write its model card."""
-    from medqa.iqa.export import NAMES
-    from medqa.training.card import model_card
+    """Evaluate the bundle on test subjects and write its model card; a section that other programs wrote stays."""
+    from medqa.training.card import WHOLE_VERDICT, model_card, section, with_section
 
-    folder = place.models / f"{kind}_{NAMES[modality]}"
+    folder = place.bundle(kind, modality)
+    page = folder / "docs/README.md"
+    verdicts = section(page.read_text(encoding="utf-8"), WHOLE_VERDICT)
     text = model_card(folder, all_scans(place, modality), place.cache(modality))
-    (folder / "docs/README.md").write_text(text, encoding="utf-8")
+    page.write_text(text if verdicts is None else with_section(text, WHOLE_VERDICT, verdicts), encoding="utf-8")

@@ -12,9 +12,8 @@ import torch
 from medqa.agreement import Agreement
 from medqa.codes import Unit
 from medqa.simulate import LEFT_OUT, STRENGTHS
-from medqa.training import cache, card, dataset, evaluation, losses, scans
+from medqa.training import cache, card, dataset, evaluation, losses, scans, steps
 from medqa.training.scans import Scan
-from medqa.training.stretch import stretch
 from medqa.training.train import PEAK_RATE, Run, Schedule
 
 
@@ -85,6 +84,30 @@ def test_a_manifest_row_becomes_a_scan(tmp_path: Path):
     assert (scan.role, scan.base_label, scan.clean, scan.told) == ("unused", 3.0, False, True)
     (other,) = scans.scans(tmp_path, "CT")
     assert other.role in ("train", "validation")
+
+
+def test_a_cache_can_be_made_of_some_roles_only():
+    found = [
+        a_scan("learnt"),
+        a_scan("learnt_from_spoiled", spoiled="mild"),
+        a_scan("asked", split="test"),
+        a_scan("kept", weights_ok=False),
+        a_scan("kept_and_spoiled", weights_ok=False, spoiled="severe"),
+    ]
+
+    def names(*roles: str) -> list[str]:
+        return [scan.key for scan in steps.wanted_scans(found, roles or None)]
+
+    assert names("test") == ["asked"]
+    assert names("told") == ["learnt_from_spoiled", "kept_and_spoiled"]
+    assert names("train", "told") == ["learnt", "learnt_from_spoiled", "kept_and_spoiled"]
+    assert names() == ["learnt", "learnt_from_spoiled", "asked", "kept_and_spoiled"]
+
+
+def test_sources_are_the_cached_subjects_that_were_learnt_from(cached: tuple[Path, list[Scan]]):
+    folder, wanted = cached
+    others = [a_scan("never_read.zip"), a_scan("a.zip", split="test")]
+    assert scans.sources([*wanted, *others], folder) == {"subjects": 3, "collections": [["somewhere", "CC0", 3]]}
 
 
 def test_the_cache_holds_every_kind_but_the_left_out_one_and_is_the_same_twice(tmp_path: Path):
@@ -203,28 +226,19 @@ def test_the_rate_rises_then_falls_to_a_hundredth(tmp_path: Path):
     assert max(rate(step) for step in range(200)) > 0.7 * PEAK_RATE["mal"]
 
 
-def items(scores: dict[tuple[str, int], float]) -> list[evaluation.Item]:
-    return [
-        evaluation.Item(
-            subject=subject, scan=subject, kind="blur" if level else "", level=level, label=4.0 - level, clean=level == 0,
-            score=score, logit=score,
-        )
-        for (subject, level), score in scores.items()
-    ]  # fmt: skip
-
-
 def test_the_auc_compares_clean_with_clearly_spoiled_only():
     found = evaluation.clean_against_spoiled(
-        items({("a", 0): 3.5, ("a", 1): 0.1, ("a", 4): 1.0, ("b", 0): 3.0, ("b", 2): 0.0, ("b", 3): 3.2}), repeats=0
-    )
+        [
+            evaluation.Item(
+                subject=subject, scan=subject, kind="blur" if level else "", level=level, label=4.0 - level, clean=level == 0,
+                score=score, logit=score,
+            )
+            for subject, level, score in (("a", 0, 3.5), ("a", 1, 0.1), ("a", 4, 1.0), ("b", 0, 3.0), ("b", 2, 0.0), ("b", 3, 3.2))
+        ],
+        repeats=0,
+    )  # fmt: skip
     assert found.auc.value == pytest.approx(0.75)
     assert (found.auc.items, found.auc.groups) == (4, 2)
-
-
-def test_calibration_says_more_likely_adequate_for_higher_scores():
-    curve = evaluation.calibrate(items({(f"{n}", level): 4 - level + 0.1 * n for n in range(6) for level in range(5)}))
-    assert curve.probability(4) > 0.9
-    assert curve.probability(0.5) < 0.1
 
 
 def test_a_card_does_not_claim_what_few_subjects_cannot_show():
@@ -236,9 +250,6 @@ def test_a_card_does_not_claim_what_few_subjects_cannot_show():
     assert not card.shown(findings(13, 0.8))
     assert not card.shown(findings(30, 0.45))
     assert "Not shown to generalise" in card._verdict("PT", findings(13, 0.8), findings(13, 0.8))
-    assert card.vote("mal", 1.9, 0.9) == "against"
-    assert card.vote("densenet", 1.9, 0.8) == "for"
-    assert card.vote("densenet", 1.9, 0.6) == "silent"
 
 
 @pytest.mark.parametrize("kind", ["mal", "densenet"])
@@ -253,33 +264,3 @@ def test_a_network_may_begin_with_the_weights_of_another_modality(tmp_path: Path
             assert torch.allclose(source.average(grey)[0], target.average(both)[0], atol=1e-4)
         else:
             assert torch.allclose(source.average(grey[None])[1], target.average(both[None])[1], atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", ["mal", "densenet"])
-def test_stretching_the_scale_moves_both_medians_where_they_belong_and_keeps_the_order(tmp_path: Path, kind: str):
-    network = Run(kind, "MR", tmp_path, Schedule()).average
-    generator = torch.Generator().manual_seed(0)
-    frames = torch.rand(9, 1, 256, 256, generator=generator) * torch.linspace(0.1, 2, 9)[:, None, None, None]
-
-    def scores() -> list[float]:
-        with torch.no_grad():
-            answer = network(frames)[0] if kind == "mal" else network(frames[:, None])[1]
-        return [float(score) for score in answer]
-
-    before = scores()
-    order = np.argsort(before)
-    levels = {int(index): (0 if rank >= 5 else 4) for rank, index in enumerate(order)}
-    stretch(network, items({(f"s{index}", level): before[index] for index, level in levels.items()}))
-    after = scores()
-    assert np.array_equal(np.argsort(after), order)
-    clean, spoiled = ([after[index] for index, level in levels.items() if level == wanted] for wanted in (0, 4))
-    middle = (np.median(clean) + np.median(spoiled)) / 2
-    assert middle == pytest.approx(2.25, abs=0.3)
-    assert np.median(clean) - np.median(spoiled) > min(
-        2.4, 4 * (np.median(np.array(before)[order[5:]]) - np.median(np.array(before)[order[:5]]))
-    )
-
-
-def test_a_network_that_knows_nothing_says_one_half_however_many_there_are_of_each():
-    ignorant = items({(f"{n}", level): (n * 7 + level * 3) % 5 for n in range(10) for level in (0, 3, 4)})
-    assert evaluation.calibrate(ignorant).probability(2) == pytest.approx(0.5, abs=0.05)
