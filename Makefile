@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: all demo test check bench kill scans train verdicts docs wheel clean
+.PHONY: all demo test check answers bench kill scans train verdicts docs wheel clean
 
 all: $(VENV)/.medqa
 
@@ -48,6 +48,9 @@ check: $(VENV)/.dev
 # Slow proofs: each writes its table into docs/.
 scans: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.scans $(ARGS)
+
+answers: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.answers $(ARGS)
 
 kill: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.kill $(ARGS)

@@ -75,6 +75,10 @@ class Requests:
         status: Dataset = self._association.send_c_store(instance, msg_id=self._number)
         return status
 
+    def release(self) -> None:
+        """End the association in order."""
+        self._association.release()
+
     def _response(self, block: bool = False) -> tuple[Any, Any]:
         """Give a message to the thread that waits for a response, and to no other; only the response to its own request."""
         if not block:

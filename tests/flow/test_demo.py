@@ -29,6 +29,7 @@ from medqa.errors import InvalidSettings, NothingToRead, ReceiverUnreachable, Un
 from medqa.simulate import phantom, study
 from medqa.simulate.scenarios import SCENARIOS, Scenario
 from tests.node.small_series import fake_load
+from tests.node.wire import Wire
 
 CT, EXPLICIT, IMPLICIT, DEFLATED = (
     "1.2.840.10008.5.1.4.1.1.2",
@@ -220,6 +221,20 @@ def test_a_receiver_that_aborts_is_asked_again_and_then_given_up(tmp_path: Path)
         sent = send.store(items, "127.0.0.1", port)
     assert len(sent) == 4
     assert not any(one.stored for one in sent)
+
+
+@pytest.mark.parametrize(("answered", "stored"), [(lambda number: number != 2, 4), (lambda number: number == 1, 1)])
+def test_a_file_that_is_not_answered_is_sent_again_and_never_counts_as_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: Callable[[int], int], stored: int
+) -> None:
+    monkeypatch.setattr(send, "TIMEOUT_S", 0.5)
+    slices(tmp_path / "in")
+    items, _ = send.collect(tmp_path / "in")
+    with receiver() as (port, taken), Wire(port, copies=answered).open() as wire:
+        sent = send.store(items, "127.0.0.1", wire.port)
+    assert len(sent) == len(items)
+    assert [one.sop_instance_uid for one in sent if one.stored] == [item.sop_instance_uid for item in items[:stored]]
+    assert set(taken) >= {one.sop_instance_uid for one in sent if one.stored}
 
 
 def test_more_kinds_than_an_association_can_hold_go_in_several() -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dicom_node.storage import Storage, file_meta
 from dicom_node.webhook import Webhook, document
 from medqa.config import Settings
 from tests.node.loopback import CT, EXPLICIT, IMPLICIT, JPEG_2000, SECRETS, Archive, Clock, Thing, receiving, settings_of, thing
+from tests.node.wire import Wire
 
 SERIES = "1.2.3.1"
 refused = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -164,6 +166,26 @@ def test_one_object_that_breaks_the_association_does_not_block_those_behind_it(m
     states = sender.states()
     assert states.pop(things[0].sop_instance_uid) is Outgoing.DUE
     assert set(states.values()) == {Outgoing.SENT}
+
+
+def test_an_object_whose_answer_is_lost_is_sent_again_after_a_rest(
+    make: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "ANSWER_S", 0.5)
+    things = [thing(number) for number in (1, 2, 3)]
+    archive = Archive()
+    with archive.open(), Wire(archive.port, copies=lambda number: number != 2).open() as wire:
+        sender = make(replace(archive, port=wire.port), listens=False)
+        sender.store(*things)
+        sender.complete()
+        assert sender.delivery.send("archive") == 1
+        assert list(sender.states().values()) == [Outgoing.SENT, Outgoing.DUE, Outgoing.DUE]
+        assert [event["reason"] for event in sender.events("destination_down")] == ["no answer"]
+        assert sender.delivery.send("archive") == 1, "it rests, those behind it do not"
+        sender.clock.now += pause_s(1)
+        assert sender.delivery.send("archive") == 1
+        assert set(sender.states().values()) == {Outgoing.SENT}
+    assert sorted(archive.seen) == sorted([one.sop_instance_uid for one in things] + [things[1].sop_instance_uid])
 
 
 @refused

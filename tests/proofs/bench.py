@@ -25,6 +25,7 @@ from pydicom import Dataset
 
 from dicom_node import process
 from dicom_node.catalogue import Catalogue
+from dicom_node.connection import Requests
 from dicom_node.lifecycle import State
 from dicom_node.node import PROGRAMS, Node, load_bundles
 from medqa import reader
@@ -98,19 +99,17 @@ def _pass(node: Node, slices: int, seed: int, rate: float | None) -> Passage:
 
 
 def _send(port: int, datasets: Iterator[Dataset], rate: float | None) -> tuple[str, float]:
-    association = associate(port)
+    requests = Requests(associate(port))
     started = time.monotonic()
     uid = ""
     for number, dataset in enumerate(datasets):
         uid = dataset.SeriesInstanceUID
         if rate is not None:
             time.sleep(max(0.0, started + number / rate - time.monotonic()))
-        # Rarely, pynetdicom's client loses a response between its threads and waits for it in vain: send again, as a scanner would.
-        association.dimse_timeout = 10
-        while association.send_c_store(dataset).get("Status") != 0:
-            association = associate(port)
-            association.dimse_timeout = 10
-    association.release()
+        if requests.store(dataset).get("Status") != 0:
+            message = "an instance was not stored"
+            raise RuntimeError(message)
+    requests.release()
     return uid, time.monotonic() - started
 
 
