@@ -105,6 +105,7 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "no_soft_tissue",
         "no_skin",
         "no_fat",
+        "coarse_pixels",
         "body_truncated",
         "no_liver",
         "too_few_frames",

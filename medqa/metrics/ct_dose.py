@@ -75,7 +75,7 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measure
         raise NotApplicable(what=NAME, reason="header_silent", keyword="CTDIPhantomTypeCodeSequence")
     found = [
         (dose * factor(one["diameter"], phantom_mm), one["noise"])
-        for index, one in ct_size.whole(NAME, partials)
+        for index, one in ct_size.whole(NAME, series, partials)
         if (dose := doses[index]) is not None and dose > 0 and SIZES_MM[0] <= one["diameter"] <= SIZES_MM[1]
     ]
     if not found:

@@ -48,7 +48,10 @@ PATCHES: Final = 12
 CANDIDATES: Final = 36
 MIN_PATCHES: Final = 4
 """In the whole series."""
+MAX_PIXEL_MM: Final = 2.0
+"""Coarser pixels hold no frequency at which noise outweighs anatomy."""
 SPREAD: Final = 1.3
+"""A patch with this many times the lowest deviation, or more, holds structure."""
 FIRST_RING: Final = 2
 MIN_DEVIATION_HU: Final = 0.5
 """Below, the steps of the integers are the texture."""
@@ -195,10 +198,12 @@ def uniform_patches(regions: Regions) -> Array:
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the radial spectrum summed over the patches, and how many they are; None where there is none."""
+    spacing = regions.image.frame.header.spacing_mm
+    if spacing is None or max(spacing) > MAX_PIXEL_MM:
+        return None
     patches = uniform_patches(regions)
     if len(patches) == 0:
         return None
-    spacing = regions.image.spacing_mm
     profile = radial(spectrum(patches, spacing), spacing)
     _, step, _ = rings(spacing, patch_shape(spacing))
     return {"step": step, "patches": len(patches), "power": [len(patches) * one for one in profile]}
@@ -210,8 +215,14 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measure
     Raises
     ------
     NotApplicable
-        `no_soft_tissue` where fewer than `MIN_PATCHES` patches lie in uniform soft tissue.
+        `header_silent` where the pixels have no size, `coarse_pixels` where it is too large, `no_soft_tissue` where fewer than
+        `MIN_PATCHES` patches lie in uniform soft tissue.
     """
+    spacings = [frame.header.spacing_mm for frame in series.frames]
+    if spacings and None in spacings:
+        raise NotApplicable(what=NAME, reason="header_silent", keyword="PixelSpacing")
+    if any(spacing is not None and max(spacing) > MAX_PIXEL_MM for spacing in spacings):
+        raise NotApplicable(what=NAME, reason="coarse_pixels")
     found = present(NAME, partials, "no_soft_tissue")
     step = found[0]["step"]
     alike = [partial for partial in found if abs(partial["step"] - step) <= 1e-3 * step]

@@ -66,14 +66,17 @@ def cut_share(regions: Regions) -> float:
     return float((outline & border).sum() / outline.sum())
 
 
-def whole(name: str, partials: Sequence[Partial | None]) -> list[tuple[int, Partial]]:
+def whole(name: str, series: Series, partials: Sequence[Partial | None]) -> list[tuple[int, Partial]]:
     """Return index and partial of the frames whose body lies in the field of view as a whole.
 
     Raises
     ------
     NotApplicable
-        `no_body` where no frame shows a body, `body_truncated` where fewer than half of those that do show all of it.
+        `header_silent` where the pixels have no size, `no_body` where no frame shows a body, `body_truncated` where fewer than half
+        of those that do show all of it.
     """
+    if any(frame.header.spacing_mm is None for frame in series.frames):
+        raise NotApplicable(what=name, reason="header_silent", keyword="PixelSpacing")
     seen = present(name, partials, "no_body")
     found = [(index, one) for index, one in enumerate(partials) if one is not None and one["cut"] <= MAX_CUT]
     if 2 * len(found) < len(seen):
@@ -87,9 +90,9 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     Raises
     ------
     NotApplicable
-        `no_body` or `body_truncated`.
+        As `whole`.
     """
-    found = whole(NAME, partials)
+    found = whole(NAME, series, partials)
     return Measurement(quantity=DIAMETER, value=float(np.mean([one["diameter"] for _, one in found])), unit=Unit.MM, source=SOURCE)
 
 

@@ -1,8 +1,8 @@
 """CT signal-to-noise ratio of soft tissue.
 
 The signal is the CT number above vacuum, HU + 1000, which is proportional to the attenuation of the tissue (Hounsfield, Br J Radiol
-1973; 46:1016): a scale whose zero is water would make the ratio of water 0 whatever the dose. The noise is that of `ct_noise`. The
-ratio grows with the square root of the dose and of the slice thickness.
+1973; 46:1016): a scale whose zero is water would make the ratio of water 0 whatever the dose. The noise is the median over the
+frames of what `ct_noise` takes. The ratio grows with the square root of the dose and of the slice thickness.
 """
 
 from __future__ import annotations

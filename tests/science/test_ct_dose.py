@@ -126,7 +126,7 @@ def test_a_full_frame_is_cut() -> None:
 
 
 def test_pixels_without_a_size_have_no_area() -> None:
-    assert reason(ct_size.METRIC, [cylinder(250)], spacing_mm=None) == {"reason": "no_body"}
+    assert reason(ct_size.METRIC, [cylinder(250)], spacing_mm=None) == {"reason": "header_silent", "keyword": "PixelSpacing"}
 
 
 # Printed factors: AAPM Report 204, tables 1D (32 cm phantom) and 2D (16 cm phantom), by effective diameter.

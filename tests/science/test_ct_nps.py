@@ -140,6 +140,16 @@ def test_bad_input_has_no_spectrum(array) -> None:
     assert caught.value.values == {"what": "ct_nps_mean", "reason": "no_soft_tissue"}
 
 
+@pytest.mark.parametrize(
+    ("spacing", "values"),
+    [((6.0, 0.8), {"reason": "coarse_pixels"}), (None, {"reason": "header_silent", "keyword": "PixelSpacing"})],
+)
+def test_pixels_that_hold_no_noise_frequency_or_have_no_size_are_refused(spacing, values) -> None:
+    with pytest.raises(NotApplicable) as caught:
+        measured([body()], spacing)
+    assert caught.value.values == {"what": "ct_nps_mean", **values}
+
+
 def test_a_frame_s_contribution_is_small() -> None:
     partial = ct_nps.per_frame(Regions(make_image(body((0.25, 0.25)), spacing_mm=(0.25, 0.25))))
     assert len(partial["power"]) < 40
