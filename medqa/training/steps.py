@@ -58,15 +58,15 @@ def wanted_scans(found: Iterable[Scan], roles: Collection[str] | None = None) ->
 
 def train_network(place: Place, kind: str, modality: str, *, epochs: int | None = None) -> None:
     """Train a network, or go on training it."""
+    from medqa.iqa.card import read_card
+    from medqa.iqa.network import rebuild
     from medqa.training.train import Run
 
     run = Run(kind, modality, place.runs, schedule(kind, modality, epochs))
     source = STARTS_FROM.get(modality)
     if not run.resume() and source is not None:
-        other = Run(kind, source, place.runs, schedule(kind, source))
-        if not other.resume():
-            raise BundleMismatch(bundle=run.name, reason=f"it starts from the network for {source}, which was not trained yet")
-        run.start_from(other)
+        # The bundle on the shelf, not a checkpoint: it is what everybody has.
+        run.start_from(rebuild(read_card(place.bundle(kind, source))))
     run.train(samples(place, kind, modality, "train"), samples(place, kind, modality, "validation"))
 
 

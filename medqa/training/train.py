@@ -71,13 +71,13 @@ class Run:
         self.epoch = state["epoch"]
         return True
 
-    def start_from(self, other: Run) -> None:
+    def start_from(self, other: MalNet | BagDenseNet) -> None:
         """Take the weights of a network of the same kind, trained for another modality, as the ones to begin with.
 
         Noise, blur and doubled contours look alike everywhere; where scans are few and the computer small, that is a start. The
         first layer, whose channels differ, gets the other's mean over channels.
         """
-        mine, theirs = self.network.state_dict(), other.average.state_dict()
+        mine, theirs = self.network.state_dict(), other.state_dict()
         for name, tensor in mine.items():
             found = theirs[name]
             if found.shape != tensor.shape:

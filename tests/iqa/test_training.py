@@ -256,7 +256,7 @@ def test_a_card_does_not_claim_what_few_subjects_cannot_show():
 def test_a_network_may_begin_with_the_weights_of_another_modality(tmp_path: Path, kind: str):
     source = Run(kind, "MR", tmp_path, Schedule())
     target = Run(kind, "CT", tmp_path, Schedule())
-    target.start_from(source)
+    target.start_from(source.average)
     grey = torch.rand(1, 1, 256, 256)
     both = torch.cat([grey, grey], dim=1)
     with torch.no_grad():
