@@ -10,12 +10,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from medqa.simulate.ct.dose import NOISE_VIEWS, WATER_PER_MM, paths
+from medqa.simulate.ct.dose import WATER_PER_MM, paths
 from medqa.simulate.ct.tissue import Mask
 from medqa.simulate.ct.tracks import tracks, within_body
 from medqa.simulate.degradation import Kind, Parameter, Parameters
 from medqa.simulate.projector import Beam, beam_for, reconstruct
 from medqa.volume import Array
+
+VIEWS: Final = 1200
+"""So many that rings this strong leave no moiré between their views."""
 
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
@@ -31,7 +34,7 @@ def dead(array: Array, parameters: Parameters, pixel_mm: float, beam: Beam) -> N
 
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     """Return the rings of channels that are stuck at one attenuation, or that are replaced by the mean of their neighbours."""
-    beam = beam_for(array.shape, pixel_mm, views=NOISE_VIEWS)
+    beam = beam_for(array.shape, pixel_mm, views=VIEWS)
     path = paths(array, pixel_mm, beam)
     chosen = dead(array, parameters, pixel_mm, beam)
     read = np.full_like(path, parameters["reading"])
@@ -47,7 +50,7 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
 
 def region(array: Array, change: Array, parameters: Parameters, pixel_mm: float) -> Mask:
     """Return the tracks of the dead channels within the patient."""
-    beam = beam_for(array.shape, pixel_mm, views=NOISE_VIEWS)
+    beam = beam_for(array.shape, pixel_mm, views=VIEWS)
     return tracks(array, pixel_mm, beam.positions_mm[dead(array, parameters, pixel_mm, beam)], beam.spacing_mm)
 
 

@@ -25,7 +25,9 @@ FEWEST: Final = 2.0
 """A reading of fewer photons counts as this many: its logarithm must exist."""
 HIGHEST_HU: Final = 3071.0
 """End of the usual 12 bit scale: metal is cut off there."""
-VISIBLE_HU: Final = 10.0
+STREAK_SHARE: Final = 0.1
+"""Lower than for other kinds: next to metal the change is of thousands of HU, and a tenth of it still hides tissue."""
+VISIBLE_HU: Final = 20.0
 """Streaks that are weaker on the average are drowned in noise: a thin pin may have none."""
 
 
@@ -68,7 +70,7 @@ def region(array: Array, change: Array, parameters: Parameters, pixel_mm: float)
     metal = np.zeros(array.shape, dtype=bool)
     for piece in implants(array, parameters, pixel_mm):
         metal |= piece.fills(array.shape, pixel_mm)
-    return metal | strong(np.where(metal, np.float32(0), change), array, pixel_mm, least_hu=VISIBLE_HU)
+    return metal | strong(np.where(metal, np.float32(0), change), array, pixel_mm, share=STREAK_SHARE, least_hu=VISIBLE_HU)
 
 
 KIND: Final = Kind(

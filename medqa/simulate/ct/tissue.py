@@ -16,6 +16,7 @@ PATIENT_GRID: Final = 128
 """The patient is sought on about this many rows or columns."""
 STRONG_MM: Final = 3.0
 """Width (standard deviation) over which a change is averaged before it is called strong or not."""
+STRONG_SHARE: Final = 0.25
 
 
 def body(array: Array) -> Mask:
@@ -31,7 +32,7 @@ def patient(array: Array) -> Mask:
     return enlarge(found, step, array.shape) if found.any() else body(array)
 
 
-def strong(change: Array, array: Array, pixel_mm: float, *, share: float = 0.25, least_hu: float = 0.0) -> Mask:
+def strong(change: Array, array: Array, pixel_mm: float, *, share: float = STRONG_SHARE, least_hu: float = 0.0) -> Mask:
     """Return where a local artefact is strong, `(y, x)`, in the patient and around.
 
     The rule: the absolute change, smoothed by a Gaussian of `STRONG_MM`, exceeds a share of its 99th percentile in the patient

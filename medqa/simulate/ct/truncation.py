@@ -23,7 +23,7 @@ RIM: Final = 0.12
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
     """Draw how far the scanner carries the outermost readings on."""
-    return {"fade_mm": float(generator.uniform(4, 20))}
+    return {"fade_mm": float(generator.uniform(2, 10))}
 
 
 def field_radius_mm(array: Array, field_share: float, pixel_mm: float) -> float:
@@ -35,7 +35,8 @@ def field_radius_mm(array: Array, field_share: float, pixel_mm: float) -> float:
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     """Return what the slice differs by when the detector ends at the field of view."""
     radius_mm = field_radius_mm(array, parameters["field_share"], pixel_mm)
-    small, small_mm = coarse(array + 1000, pixel_mm, COARSE)
+    # Values below air are padding: they must not count as mass that is missing.
+    small, small_mm = coarse(np.maximum(array, -1000) + 1000, pixel_mm, COARSE)
     beam = beam_for(small.shape, small_mm, views=VIEWS)
     whole = project(small, beam, small_mm)
     inside = np.flatnonzero(np.abs(beam.positions_mm) <= radius_mm)
@@ -60,7 +61,7 @@ KIND: Final = Kind(
     name="truncation",
     summary="The body is wider than the field of view: a bright rim at the edge, made-up values outside.",
     source="Ohnesorge et al., Med Phys 2000;27:39",
-    strength=Parameter("field_share", "radius of the field of view as a share of the body's reach from the axis", "1", 0.2, 1.0),
+    strength=Parameter("field_share", "radius of the field of view as a share of the body's reach from the axis", "1", 0.2, 1.5),
     levels=(0.95, 0.88, 0.8, 0.7),
     others=(Parameter("fade_mm", "way over which the outermost readings are carried on and fade", "mm", 0.0, 100.0),),
     draw=draw,
