@@ -143,3 +143,15 @@ class InvalidDegradation(MedqaError):
     """The degradation {kind} cannot be made: {reason}. `medqa simulate --list` describes every kind with its parameters."""
 
     code = "MQ700"
+
+
+class NotDerivable(MedqaError):
+    """{source} cannot be written as a derived DICOM series: {reason}. Give its slices as DICOM files of one image each."""
+
+    code = "MQ701"
+
+
+class OutputRefused(MedqaError):
+    """Nothing was written to {folder}: {reason}. Give a folder that is new or empty."""
+
+    code = "MQ702"

@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from medqa.cli import assess, config, demo, doctor, models, send, serve
+from medqa.cli import assess, config, demo, doctor, models, send, serve, simulate
 from medqa.errors import MedqaError
 
 app = typer.Typer(
@@ -23,10 +23,11 @@ for _name, _module in {
     "assess": assess,
     "send": send,
     "demo": demo,
+    "simulate": simulate,
     "models": models,
     "doctor": doctor,
 }.items():
-    app.command(_name)(_module.run)
+    app.command(_name, cls=getattr(_module, "COMMAND", None))(_module.run)
 app.add_typer(config.app, name="config")
 
 

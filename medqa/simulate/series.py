@@ -7,7 +7,6 @@ motion, metal) is the same in all.
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +19,10 @@ from medqa import __version__, simulate
 from medqa.dicom_values import own_uid
 from medqa.errors import InvalidDegradation
 from medqa.simulate import ct, mr, pet
-from medqa.simulate.degradation import LEVELS, STRENGTHS, Degraded, Kind, Parameter, Plan
+from medqa.simulate.catalogue import check, described, parameters
+from medqa.simulate.degradation import Degraded, Plan
 from medqa.simulate.series_faults import FAULTS, Shown, Slab, untouched
-from medqa.simulate.truth import FrameTruth, Truth, mask_facts
+from medqa.simulate.truth import FrameTruth, Truth, mask_facts, sentence
 from medqa.volume import Array
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 NEW_IN_EACH_FRAME: Final = frozenset({"ct-dose", "ct-starvation", "mr-noise", "mr-zipper", "pt-counts"})
 """Kinds whose seed makes noise; the seed of the others decides something that all frames share."""
-DERIVED: Final = ("DERIVED", "SECONDARY")
 
+_SECOND_VALUE: Final = {"CT": "SECONDARY", "MR": "SECONDARY", "PT": "PRIMARY"}
+"""PET knows no secondary images (PS3.3 C.8.9.4.1.1)."""
 _PHASE_AXES: Final = {"COL": 0, "ROW": 1}
 _OF_FRAMES_THEMSELVES: Final = frozenset(
     {"no_position", "single_slice", "missing_slices", "uneven_spacing", "duplicate_positions", "ct_slope_varies"}
@@ -39,18 +40,6 @@ _OF_FRAMES_THEMSELVES: Final = frozenset(
 """Notes of the reader that follow from the frames that are there: they are found again."""
 
 Progress = Callable[[int, int], object]
-
-
-def described(modality: str) -> Mapping[str, Kind]:
-    """Return every kind with a full description that a series of this modality may be given, by full name."""
-    own = {kind.full_name: kind for kind in ct.KINDS.values()} if modality == "CT" else {}
-    return {**own, **FAULTS}
-
-
-def names() -> tuple[str, ...]:
-    """Return the full names of all kinds: `ct-dose` …, `mr-noise` …, `dropped` …."""
-    by_level = (f"{modality.lower()}-{name}" for modality in ("MR", "PT") for name in STRENGTHS[modality])
-    return (*(kind.full_name for kind in ct.KINDS.values()), *by_level, *FAULTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +85,11 @@ class DegradedSeries:
     plan: Plan
     slab: Slab
 
+    @property
+    def text(self) -> str:
+        """One sentence on what was done, with slices counted from 1 as reports do."""
+        return sentence(self.kind, parameters(self.kind, self.plan), self.slab, len(self.original.frames))
+
     def pixels(self, index: int) -> DegradedPixels:
         """Return the decoder of a frame."""
         decode = self.series.frames[index].decode
@@ -133,14 +127,13 @@ class DegradedSeries:
             frames = found
         kept = {self.pixels(index).numbers.place for index in range(len(self.series.frames))}
         kind = described(self.series.modality).get(self.kind)
-        known = _parameters(self.kind, self.plan)
         return Truth(
             kind=self.kind,
             summary="" if kind is None else kind.summary,
             source="" if kind is None else kind.source,
             modality=self.series.modality,
             level=self.plan.level,
-            parameters=tuple((parameter, self.plan.parameters[parameter.name]) for parameter in known),
+            parameters=parameters(self.kind, self.plan),
             seed=int(self.plan.parameters["seed"]),
             slab=self.slab,
             series_uid=self.series.series_uid,
@@ -194,12 +187,13 @@ def degrade_series(
     return DegradedSeries(original=series, series=_series(series, _numbered(frames), digest), kind=kind, plan=plan, slab=slab)
 
 
+def derived_image_type(modality: str, original: Sequence[str]) -> tuple[str, ...]:
+    """Return the Image Type of an image that was made from one with another: what comes behind the first two values stays."""
+    return ("DERIVED", _SECOND_VALUE[modality], *(original[2:] or (("AXIAL",) if modality == "CT" else ())))
+
+
 def _plan(series: Series, kind: str, generator: np.random.Generator, level: int, given: dict[str, float]) -> Plan:
-    if kind not in names():
-        near = difflib.get_close_matches(kind, names(), n=1, cutoff=0.4)
-        raise InvalidDegradation(kind=kind, reason=f"there is no such kind{f'; did you mean {near[0]}?' if near else ''}")
-    if not 0 <= level <= LEVELS:
-        raise InvalidDegradation(kind=kind, reason=f"level {level} is none of 1 to {LEVELS}")
+    check(kind, level, given)
     modality, _, name = kind.partition("-")
     if kind not in FAULTS and modality.upper() != series.modality:
         raise InvalidDegradation(kind=kind, reason=f"the series is {series.modality}")
@@ -207,27 +201,10 @@ def _plan(series: Series, kind: str, generator: np.random.Generator, level: int,
     known = described(series.modality).get(kind)
     if known is not None:
         return known.plan(generator, pixel_mm=pixel_mm, level=level, given=given)
-    if given or not level:
-        raise InvalidDegradation(kind=kind, reason="it is set by its level alone, 1 to 4")
     if modality == "mr":
         axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
         return mr.draw(name, level, generator, pixel_mm=pixel_mm, phase_axis=axis)
     return pet.draw(name, level, generator, pixel_mm=pixel_mm)
-
-
-def _parameters(kind: str, plan: Plan) -> tuple[Parameter, ...]:
-    """Return the description of each parameter that a plan holds, the seed left out."""
-    modality, _, name = kind.partition("-")
-    known = described("CT").get(kind)
-    if known is not None:
-        return tuple(parameter for parameter in known.parameters if parameter.name in plan.parameters)
-    strength = STRENGTHS[modality.upper()][name]
-    named = {"strength": Parameter("strength", strength.quantity, strength.unit, min(strength.values), max(strength.values))}
-    return tuple(
-        named.get(key, Parameter(key, key.replace("_", " "), "", value, value))
-        for key, value in plan.parameters.items()
-        if key != "seed"
-    )
 
 
 def _digest(kind: str, plan: Plan, slab: Slab) -> str:
@@ -253,7 +230,7 @@ def _frame(series: Series, shown: Shown, plan: Plan, kind: str, slab: Slab, dige
     return replace(
         place,
         sop_instance_uid=own_uid("simulated instance", place.sop_instance_uid, digest),
-        header=replace(place.header, image_type=(*DERIVED, *place.header.image_type[2:])),
+        header=replace(place.header, image_type=derived_image_type(place.modality, place.header.image_type)),
         sha256=hashlib.sha256(f"{place.sha256} {place.number} {digest}".encode()).hexdigest(),
         decode=pixels,
     )
@@ -275,8 +252,8 @@ def _series(series: Series, frames: Sequence[Frame], digest: str) -> Series:
     counts: dict[str, int] = {}
     for frame in frames:
         counts[frame.sop_instance_uid] = counts.get(frame.sop_instance_uid, 0) + 1
-    references = {own_uid("simulated instance", one.sop_instance_uid, digest): one for one in series.instances}
-    acquisition = replace(series.acquisition, image_type=(*DERIVED, *series.acquisition.image_type[2:]))
+    known = {own_uid("simulated instance", one.sop_instance_uid, digest): one for one in series.instances}
+    acquisition = replace(series.acquisition, image_type=derived_image_type(series.modality, series.acquisition.image_type))
     header = copy.deepcopy(series.header)
     series_uid = own_uid("simulated series", series.series_uid, series.part, digest)
     header.SeriesInstanceUID, header.SOPInstanceUID = series_uid, frames[0].sop_instance_uid
@@ -289,7 +266,11 @@ def _series(series: Series, frames: Sequence[Frame], digest: str) -> Series:
         header=header,
         acquisition=acquisition,
         frames=frames,
-        references={uid: replace(references[uid], sop_instance_uid=uid, number_of_frames=count) for uid, count in counts.items()},
+        # Of two files with one UID the reader names one anew, without a reference: any other then tells the class.
+        references={
+            uid: replace(known.get(uid, series.instances[0]), sop_instance_uid=uid, number_of_frames=count)
+            for uid, count in counts.items()
+        },
         facts=Facts(),
         notes=notes,
     )

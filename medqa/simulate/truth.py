@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -69,10 +70,7 @@ class Truth:
     @property
     def text(self) -> str:
         """One sentence, with slices counted from 1 as reports do."""
-        values = ", ".join(f"{parameter.name} {value:.4g}{_unit(parameter.unit)}" for parameter, value in self.parameters)
-        first, last = self.slab[0] + 1, self.slab[1] + 1
-        which = "all slices" if (first, last) == (1, self.source_frames) else f"slices {first}-{last} of {self.source_frames}"
-        return f"{self.kind} ({values}) in {which}"
+        return sentence(self.kind, self.parameters, self.slab, self.source_frames)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `truth.json` holds of this series."""
@@ -114,5 +112,12 @@ def mask_facts(mask: Mask | None) -> MaskFacts | None:
     )
 
 
-def _unit(unit: str) -> str:
-    return "" if unit == "1" else f" {unit}"
+def sentence(kind: str, parameters: Sequence[tuple[Parameter, float]], slab: tuple[int, int], frames: int) -> str:
+    """Return how strongly which slices, counted from 1, were spoiled: `ct-dose (dose 0.25) in slices 3-5 of 6`."""
+    strength, value = parameters[0]
+    # Most names say their unit already: `displacement_mm`, `half_per_mm`.
+    told = strength.unit in {"1", strength.name} or strength.name.endswith(strength.unit.lower().replace("/", "per_"))
+    unit = "" if told else f" {strength.unit}"
+    first, last = slab[0] + 1, slab[1] + 1
+    which = f"all {frames} slices" if (first, last) == (1, frames) else f"slices {first}-{last} of {frames}"
+    return f"{kind} ({strength.name} {value:.4g}{unit}) in {which}"

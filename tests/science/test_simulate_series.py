@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from medqa.errors import InvalidDegradation
-from medqa.simulate.series import degrade_series, names
+from medqa.simulate.catalogue import catalogue, names
+from medqa.simulate.series import degrade_series
 from medqa.simulate.series_faults import FAULTS, box
 from tests.science.factories import ct_body, make_series, mr_head
 
@@ -57,7 +58,7 @@ def test_only_the_slab_is_degraded_and_the_truth_says_so():
     truth = done.truth()
     assert [frame.affected for frame in truth.frames] == moved
     assert [frame.severity > 5 for frame in truth.frames] == moved
-    assert truth.text == f"ct-dose (dose 0.25, cutoff_per_mm {done.plan.parameters['cutoff_per_mm']:.4g} /mm) in slices 3-5 of 6"
+    assert truth.text == "ct-dose (dose 0.25) in slices 3-5 of 6"
 
 
 def test_the_truth_is_json_with_units_and_measured_severity():
@@ -192,7 +193,7 @@ def test_mr_and_pet_kinds_go_by_their_level():
 @pytest.mark.parametrize(
     ("kind", "values", "said"),
     [
-        ("ct-dosse", {"level": 1}, "did you mean ct-dose?"),
+        ("ct-dosse", {"level": 1}, "the nearest is ct-dose"),
         ("mr-noise", {"level": 1}, "the series is CT"),
         ("ct-dose", {"level": 5}, "none of 1 to 4"),
         ("ct-dose", {}, "needs a level or the parameter dose"),
@@ -207,3 +208,18 @@ def test_what_cannot_be_is_refused_with_the_reason(kind: str, values: dict, said
     with pytest.raises(InvalidDegradation, match=r"^MQ700: .*simulate --list") as refused:
         degrade_series(make_series(slices(4)), kind, np.random.default_rng(4), **values)
     assert said in str(refused.value)
+
+
+def test_the_catalogue_describes_every_kind_with_units_ranges_and_four_levels():
+    described = {one["kind"]: one for one in catalogue()}
+    assert set(described) == set(names())
+    for one in described.values():
+        assert len(one["levels"]) == 4
+        assert one["summary"]
+        for parameter in one["parameters"]:
+            assert parameter["meaning"]
+            assert parameter["unit"]
+        strength = one["parameters"][0]
+        if strength["low"] is not None:
+            assert all(strength["low"] <= level <= strength["high"] for level in one["levels"])
+    assert json.dumps(catalogue())
