@@ -52,6 +52,8 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "ct_noise_uneven": FindingKind(_NOTE, own("ct_noise_uneven", "Noise uneven along the series")),  # factor, value (HU)
     "ct_fat_implausible": FindingKind(_NOTE, own("ct_fat_implausible", "HU of fat implausible")),  # value, low, high
     "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
+    "ct_streaks": FindingKind(_NOTE, own("ct_streaks", "Streaks")),  # angle (degrees), amplitude (HU)
+    "ct_rings": FindingKind(_NOTE, own("ct_rings", "Rings about the isocentre")),  # radius_mm, amplitude (HU)
     "ct_truncation": FindingKind(_NOTE, own("ct_truncation", "Body cut off by the field of view")),  # share (percent), rim (HU)
     # MR
     "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit

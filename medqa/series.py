@@ -41,6 +41,8 @@ class FrameHeader:
     exposure_mas: float | None = None
     tube_current_ma: float | None = None
     ctdivol_mgy: float | None = None
+    collection_centre_mm: Vector | None = None
+    """CT: where the axis of rotation passes through the plane (Data Collection Center (Patient)), LPS."""
     acquisition_datetime: str | None = None
     image_type: tuple[str, ...] = ()
     suv_factor: float | None = None

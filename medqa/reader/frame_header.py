@@ -30,6 +30,12 @@ def position(header: Dataset) -> Vector | None:
     return None if found is None else (found[0], found[1], found[2])
 
 
+def centre(header: Dataset) -> Vector | None:
+    """Return the centre of data collection, LPS: where the axis of rotation passes through the plane."""
+    found = numbers(header, "DataCollectionCenterPatient", 3)
+    return None if found is None else (found[0], found[1], found[2])
+
+
 def orientation(header: Dataset) -> tuple[Vector, Vector] | None:
     """Return the unit vectors along a row and along a column; None where they are absent, no unit vectors or not orthogonal."""
     found = numbers(header, "ImageOrientationPatient", 6) or numbers(header, (0x0020, 0x0035), 6)
@@ -119,6 +125,7 @@ def classic(header: Dataset, *, rows: int, columns: int, suv_factor: float | Non
         exposure_mas=number(header, "Exposure") if ct else None,
         tube_current_ma=number(header, "XRayTubeCurrent") if ct else None,
         ctdivol_mgy=number(header, "CTDIvol") if ct else None,
+        collection_centre_mm=centre(header) if ct else None,
         acquisition_datetime=None if acquired is None else acquired.isoformat(),
         image_type=tuple(value.upper() for value in texts(header, "ImageType")),
         suv_factor=suv_factor,
