@@ -13,7 +13,7 @@ from medqa.simulate.ct.smoothing import LEVELS, REMOVED, smoothed
 from medqa.simulate.degradation import Kind, Parameter, Parameters
 from medqa.volume import Array
 
-LIKE_HU: Final = (4.0, 150.0)
+LIKE_HU: Final = (4.0, 100.0)
 """Least and largest difference that may still count as alike."""
 
 

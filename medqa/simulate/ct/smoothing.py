@@ -23,6 +23,7 @@ LEAST_NOISE_HU: Final = 0.5
 CROP: Final = 224
 """Most pixels a side of the part of a slice on which the strength is found."""
 WINDOW: Final = 7
+WIDER: Final = 15
 STRENGTHS: Final = 10
 HALVINGS: Final = 4
 """A span of 1 to 100 in ten strides, the last of them halved four times: the strength is settled to within 2 %."""
@@ -63,14 +64,20 @@ def _mildest(left: Callable[[float], float], wanted: float, span: tuple[float, f
 
 
 def flat_tissue(array: Array) -> Mask:
-    """Return the soft tissue away from its border where the slice varies least: the quieter three quarters of it."""
+    """Return the soft tissue away from its border where the surroundings vary least: the quieter half of it.
+
+    Surroundings are wider than the window that noise is measured in: else the mask would pick the places where noise happens to be
+    low, and they would seem noisier once smoothed.
+    """
     from scipy import ndimage
 
     inner = ndimage.binary_erosion(soft_tissue(array), iterations=WINDOW // 2)
     if not inner.any():
         return np.asarray(inner)
+    # Without a ceiling, one border of bone would decide about everything within reach.
     variance = local_variance(array)
-    return np.asarray(inner & (variance <= np.percentile(variance[inner], 75)))
+    around = ndimage.uniform_filter(np.minimum(variance, 9 * np.median(variance[inner])), WIDER, mode="nearest")
+    return np.asarray(inner & (around <= np.median(around[inner])))
 
 
 def noise(array: Array, flat: Mask) -> float:

@@ -35,7 +35,7 @@ def noise_map(array: Array, pixel_mm: float) -> Array:
 
     variance = local_variance(array)
     typical = max(noise(array, flat_tissue(array)) ** 2, 1e-6)
-    counts = (soft_tissue(array) & (variance < 4 * typical)).astype(np.float32)
+    counts = (soft_tissue(array) & (variance < 9 * typical)).astype(np.float32)
     sigma = NEAR_MM / pixel_mm
     # Where no tissue is near, the typical noise stands in with the weight of a few pixels.
     held = ndimage.gaussian_filter(counts, sigma, mode="constant") + np.float32(0.02)
