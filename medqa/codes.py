@@ -45,6 +45,7 @@ class Unit:
     PERCENT = Code("%", "UCUM", "percent")
     COUNT = Code("{count}", "UCUM", "count")
     MM = Code("mm", "UCUM", "millimeter")
+    DEGREE = Code("deg", "UCUM", "degree")
     MGY = Code("mGy", "UCUM", "milligray")
     PER_MM = Code("/mm", "UCUM", "per millimeter")
     SECOND = Code("s", "UCUM", "second")

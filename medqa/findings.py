@@ -51,6 +51,15 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "ct_air_implausible": FindingKind(_AGAINST, own("ct_air_implausible", "HU of air implausible")),  # value, low, high
     "ct_noise_uneven": FindingKind(_NOTE, own("ct_noise_uneven", "Noise uneven along the series")),  # factor, value (HU)
     "ct_fat_implausible": FindingKind(_NOTE, own("ct_fat_implausible", "HU of fat implausible")),  # value, low, high
+    "ct_oversmoothed": FindingKind(_NOTE, own("ct_oversmoothed", "Texture missing at sharp edges")),  # value, low
+    "ct_coarse_steps": FindingKind(_NOTE, own("ct_coarse_steps", "Coarse steps between grey values")),  # value (HU)
+    "ct_saturated": FindingKind(_NOTE, own("ct_saturated", "Values cut off")),  # value (percent), level (HU)
+    "ct_blocks": FindingKind(_NOTE, own("ct_blocks", "Blocks of a compression with loss")),  # value, limit
+    "ct_slices_apart": FindingKind(_NOTE, own("ct_slices_apart", "Slices do not touch")),  # thickness_mm, spacing_mm
+    "ct_tilt_differs": FindingKind(_NOTE, own("ct_tilt_differs", "Gantry tilt contradicts orientation")),  # declared, found (deg)
+    "ct_position_contradicts": FindingKind(
+        _NOTE, own("ct_position_contradicts", "Patient position contradicts orientation")
+    ),  # position
     "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
     "ct_streaks": FindingKind(_NOTE, own("ct_streaks", "Streaks")),  # angle (degrees), amplitude (HU)
     "ct_rings": FindingKind(_NOTE, own("ct_rings", "Rings about the isocentre")),  # radius_mm, amplitude (HU)

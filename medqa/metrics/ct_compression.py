@@ -1,0 +1,110 @@
+"""CT blockiness: traces of a JPEG compression with loss, whose blocks of 8 x 8 pixels meet in small steps.
+
+    blockiness = mean difference of neighbours across the borders of the blocks / mean difference of neighbours elsewhere,
+
+in soft tissue, over rows and columns together. 1 where there are no blocks.
+
+Source: the border term over the activity term of Wang Z, Sheikh HR, Bovik AC. No-reference perceptual quality assessment of JPEG
+compressed images. Proc IEEE ICIP 2002; 1:477-480 (doi 10.1109/ICIP.2002.1038064). Differences above `CAP` times the mean are
+edges of anatomy and are cut to that, so that one rib along a border makes no block. Blocks whose steps have the variance B beside
+noise of variance N give sqrt(1 + B / N). Blocks are sought where an encoder puts them, from the first pixel on: an image that was
+cropped or resampled after it had been compressed does not show them. JPEG 2000 and HTJ2K make no blocks.
+
+The cut of the finding was set on the training scans, none of which was compressed with loss: see `HIGH`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from medqa.assessment import Finding
+from medqa.codes import Unit, own
+from medqa.errors import NotApplicable
+from medqa.findings import finding
+from medqa.measurement import Measurement
+from medqa.metrics.metric import Metric, Partial, present, runs
+from medqa.regions import SOFT_TISSUE_HU, Regions
+from medqa.series import Series
+from medqa.volume import Array
+
+NAME: Final = "ct_blockiness"
+SOURCE: Final = "Wang et al., IEEE ICIP 2002;1:477"
+SIDE: Final = 8
+APART: Final = 3
+"""Every third line is looked at: no common divisor with the side of a block."""
+CAP: Final = 3.0
+MIN_PAIRS: Final = 1500
+"""Pairs of neighbours across borders, at least, in a series or in a frame that is to be found: 2 % of chance (one sigma)."""
+HIGH: Final = 1.1
+
+
+def by_phase(lines: Array) -> tuple[list[float], list[int]]:
+    """Return the sum of the differences of neighbours along lines (HU), capped, and their number, across borders and elsewhere.
+
+    Parameters
+    ----------
+    lines
+        `(line, along)` in HU; only neighbours that are soft tissue both count.
+    """
+    low, high = SOFT_TISSUE_HU
+    lines = np.ascontiguousarray(lines)
+    # Not the mask of the regions: its borders lie on a grid of their own, which would favour some columns.
+    with np.errstate(invalid="ignore"):
+        inside = (lines > low) & (lines < high)
+        both = inside[:, 1:] & inside[:, :-1]
+        steps = np.where(both, np.abs(np.diff(lines, axis=1)), np.float32(0))
+    count = int(both.sum())
+    if count == 0:
+        return [0.0, 0.0], [0, 0]
+    np.minimum(steps, np.float32(CAP * float(steps.sum(dtype=np.float64)) / count), out=steps)
+    border = slice(SIDE - 1, None, SIDE)
+    across, pairs = float(steps[:, border].sum(dtype=np.float64)), int(both[:, border].sum())
+    return [across, float(steps.sum(dtype=np.float64)) - across], [pairs, count - pairs]
+
+
+def per_frame(regions: Regions) -> dict[str, Any] | None:
+    """Return sums and numbers of the differences across borders and elsewhere; None where there is no body."""
+    if not regions.body.any():
+        return None
+    array = regions.image.array
+    (row_sums, row_counts), (column_sums, column_counts) = by_phase(array[::APART]), by_phase(array[:, ::APART].T)
+    sums = [one + other for one, other in zip(row_sums, column_sums, strict=True)]
+    counts = [one + other for one, other in zip(row_counts, column_counts, strict=True)]
+    return {"sums": sums, "counts": counts} if min(counts) > 0 and sums[1] > 0 else None
+
+
+def blockiness(partials: Sequence[Partial]) -> float | None:
+    """Return the blockiness of some frames together; None where they have too little soft tissue."""
+    across, elsewhere = (sum(partial["sums"][kind] for partial in partials) for kind in (0, 1))
+    pairs, others = (sum(partial["counts"][kind] for partial in partials) for kind in (0, 1))
+    return (across / pairs) / (elsewhere / others) if pairs >= MIN_PAIRS else None
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
+    """Return the blockiness of all frames together.
+
+    Raises
+    ------
+    NotApplicable
+        `no_soft_tissue` where there is too little of it.
+    """
+    value = blockiness(present(NAME, partials, "no_soft_tissue"))
+    if value is None:
+        raise NotApplicable(what=NAME, reason="no_soft_tissue")
+    return Measurement(quantity=own(NAME, "Blockiness (8 x 8 pixels)"), value=value, unit=Unit.ONE, source=SOURCE)
+
+
+def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
+    """Return the runs of frames that show the blocks."""
+    values = [None if partial is None else blockiness([partial]) for partial in partials]
+    found = []
+    for first, last in runs([value is not None and value > HIGH for value in values]):
+        highest = max(value for value in values[first : last + 1] if value is not None)
+        found.append(finding("ct_blocks", values={"value": round(highest, 2), "limit": HIGH}, frames=(first, last)))
+    return found
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
