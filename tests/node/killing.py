@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -185,8 +185,8 @@ def kill_and_recover(
     chance: random.Random,
     after_s: float,
     sides: Mapping[str, int] = SMALL,
-) -> list[Round]:
-    """Kill once a moment, each time in the sending of new series; start again, send the rest, and check the books.
+) -> Iterator[Round]:
+    """Kill once a moment, each time in the sending of new series; start again, send the rest, check the books, and yield.
 
     Parameters
     ----------
@@ -205,7 +205,6 @@ def kill_and_recover(
     """
     node = RunningNode(folder / "storage", ENVIRONMENT)
     everything: list[Sent] = []
-    rounds = []
     node.start()
     try:
         for moment in moments:
@@ -230,11 +229,9 @@ def kill_and_recover(
             assert all(record.state is State.DELIVERED for record in records), [record.state for record in records]
             check_verdicts(node, everything)
             revisions = check_verdicts(node, sent)
-            rounds.append(Round(moment=words, acknowledged=len(survived), states=states, revisions=revisions))
-            print(rounds[-1], flush=True)
-    except BaseException:
+            yield Round(moment=words, acknowledged=len(survived), states=states, revisions=revisions)
+    except (AssertionError, RuntimeError):
         print(node.log.read_text(errors="replace")[-6000:])
         raise
     finally:
         node.stop()
-    return rounds

@@ -22,6 +22,7 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
 from dicom_node.catalogue import Catalogue
+from dicom_node.connection import Requests
 from dicom_node.listener import Listener
 from dicom_node.storage import Storage, file_meta
 from medqa.config import Settings, load
@@ -144,7 +145,8 @@ class Receiving:
     def send(self, files: Sequence[Path], *, ae_title: str = "SCANNER", abort: bool = False) -> list[int | None]:
         """Send files as they are over one association; return the status of each."""
         association = associate(self.port, files, ae_title=ae_title)
-        statuses = [association.send_c_store(path).get("Status") for path in files]
+        requests = Requests(association)
+        statuses = [requests.store(path).get("Status") for path in files]
         association.abort() if abort else association.release()
         return statuses
 

@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from dicom_node.connection import Requests
 from medqa.assessment import FrameEvidence, FrameScore, HeatMap, Prediction
 from medqa.config import Settings
 from medqa.errors import NotApplicable
@@ -136,11 +137,10 @@ def associate(port: int, ae_title: str = "SCANNER") -> Association:
 
 def send(port: int, datasets: Iterable[Dataset], ae_title: str = "SCANNER") -> None:
     """Send over one association; every instance must be taken."""
-    association = associate(port, ae_title)
+    requests = Requests(associate(port, ae_title))
     for dataset in datasets:
-        status = association.send_c_store(dataset)
-        assert status.Status == 0x0000
-    association.release()
+        assert requests.store(dataset).get("Status") == 0x0000
+    requests.release()
 
 
 @dataclass(frozen=True)

@@ -31,23 +31,27 @@ def main() -> None:
     chance = random.Random(arguments.seed)
     moments = [chance.uniform(0.0, 2.0) for _ in range(arguments.moments)]
     with tempfile.TemporaryDirectory(prefix="medqa-kill-") as folder:
-        rounds = kill_and_recover(Path(folder), moments, arguments.instances, chance, AFTER_S, SIDES)
-    DOCUMENT.write_text(document(rounds, arguments.seed, arguments.instances), encoding="utf-8")
+        rounds: list[Round] = []
+        for one in kill_and_recover(Path(folder), moments, arguments.instances, chance, AFTER_S, SIDES):
+            rounds.append(one)
+            print(one, flush=True)
+            DOCUMENT.write_text(document(rounds, arguments), encoding="utf-8")
     print(DOCUMENT.read_text(encoding="utf-8"))
 
 
-def document(rounds: Sequence[Round], seed: int, instances: int) -> str:
+def document(rounds: Sequence[Round], arguments: argparse.Namespace) -> str:
     """Return the page."""
     lines = [
         "# Killed in the middle",
         "",
-        f"Made by `make kill` (seed {seed}, {os.cpu_count()} cores). A real `medqa serve` receives {instances} instances",
+        f"Made by `make kill` (seed {arguments.seed}, {os.cpu_count()} cores): {len(rounds)} of {arguments.moments} kills.",
+        f"Each time a real `medqa serve` receives {arguments.instances} instances",
         f"({', '.join(f'{modality} of {side}²' for modality, side in SIDES.items())}: three series, mixed) over DICOM.",
         "At a random moment its whole process group gets `kill -9`;",
         "it is started again, and the sender sends what was not acknowledged. After every kill, and again at the end,",
         "the sender's own list is held against the files (length and SHA-256 of each data set) and against the rows;",
         "no file without a row is left; every series has exactly one final verdict a revision, and a report.",
-        "The first failure ends the run, so a page means that none was found.",
+        "The page grows with every kill that nothing was lost by; the first failure ends the run.",
         "",
         "| # | killed at | acknowledged by then | states of all series on disk | revisions of the three series |",
         "|---|---|---|---|---|",
