@@ -22,7 +22,6 @@ POSITIONS: Final = 24
 """Positions of the front between its extremes: each view sees the nearest one."""
 STILL: Final = 0.3
 """This share of the body's depth, from the back, does not move: spine and muscles."""
-
 SHARPNESS: Final = 0.65
 """First zero of the kernel's Hann window, in cycles per pixel of the coarse grid."""
 

@@ -25,8 +25,8 @@ FEWEST: Final = 2.0
 """A reading of fewer photons counts as this many: its logarithm must exist."""
 HIGHEST_HU: Final = 3071.0
 """End of the usual 12 bit scale: metal is cut off there."""
-STREAK_SHARE: Final = 0.1
-"""Lower than for other kinds: next to metal the change is of thousands of HU, and a tenth of it still hides tissue."""
+STREAK_SHARE: Final = 0.15
+"""Lower than for other kinds: next to metal the change is of thousands of HU, and a seventh of it still hides tissue."""
 VISIBLE_HU: Final = 20.0
 """Streaks that are weaker on the average are drowned in noise: a thin pin may have none."""
 

@@ -36,4 +36,4 @@ def within_body(array: Array, pixel_mm: float, beam: Beam) -> NDArray[np.intp]:
     distance = np.abs(beam.positions_mm)
     reach = 0.9 * np.percentile(radius[patient(array)], 98)
     near = np.flatnonzero((distance < reach) & (distance > max(0.08 * reach, 3 * beam.spacing_mm)))
-    return near if near.size else np.arange(beam.detectors)
+    return near if near.size else np.arange(1, beam.detectors - 1)
