@@ -104,17 +104,20 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from medqa import reader
-    from medqa.errors import MedqaError
+    from medqa.errors import MedqaError, NotDerivable, ValueRangeRequired
     from medqa.simulate.derived import mask_archive
 
     _check(order, out)
     console = Console(stderr=json_)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     done: list[tuple[Truth, Path]] = []
-    refused: list[tuple[int, MedqaError]] = []
+    refused: dict[str, list[MedqaError]] = {}
     with Progress(*columns, console=console, transient=True) as bar:
         reading_bar = bar.add_task("reading", total=None)
-        reading = reader.read(source, progress=lambda count: bar.update(reading_bar, completed=count))
+        try:
+            reading = reader.read(source, progress=lambda count: bar.update(reading_bar, completed=count))
+        except ValueRangeRequired as error:
+            raise NotDerivable(source=source.name, reason="it is a plain image without a DICOM header") from error
         fitting = _fitting(reading.series, order.kind)
         if not fitting:
             raise _nothing(source, order.kind, reading.series)
@@ -127,10 +130,10 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
                     done.append((_one(series, order, folder, keep, _mover(bar, task)), folder))
                 except MedqaError as error:
                     shutil.rmtree(folder, ignore_errors=True)
-                    refused.append((number, error))
+                    refused.setdefault(str(error), []).append(error)
     if not done:
         out.rmdir()
-        raise refused[0][1]
+        raise next(iter(refused.values()))[0]
     document = {"seed": order.seed, "series": [truth.to_json() | {"folder": folder.name} for truth, folder in done]}
     text = json.dumps(document, indent=1, sort_keys=True)
     (out / "truth.json").write_text(text + "\n", encoding="utf-8")
@@ -138,8 +141,8 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
         sys.stdout.write(text + "\n")
     else:
         _show(console, done, out, len(reading.series) - len(fitting))
-    for number, why in refused:
-        print(f"Series {number} was left out. {why}", file=sys.stderr)
+    for why, errors in refused.items():
+        print(f"{len(errors)} series left out. {why}", file=sys.stderr)
     raise typer.Exit(1 if refused else 0)
 
 
@@ -245,11 +248,13 @@ def _show(console: Console, done: list[tuple[Truth, Path]], out: Path, others: i
 
     from medqa.simulate.truth import SEVERITY
 
-    table = Table("#", "", "what was done", "median change", "derived series", show_lines=True)
-    for number, (truth, folder) in enumerate(done, start=1):
+    table = Table("", "what was done", "median change", "derived series", show_lines=True)
+    for truth, folder in done:
         unit = SEVERITY[truth.modality].unit
-        severity = f"{truth.severity:.1f} HU" if unit == "HU" else f"{100 * truth.severity:.1f} % of the signal"
-        table.add_row(str(number), truth.modality, truth.text, severity, str(folder))
+        change = f"{truth.severity:.1f} HU" if unit == "HU" else f"{100 * truth.severity:.1f} % of the signal"
+        if truth.lost:
+            change = f"{len(truth.lost)} of {truth.source_frames} slices gone"
+        table.add_row(truth.modality, truth.text, change, str(folder))
     console.print(table)
     masks = f"; where the artefacts are: {out / 'masks.npz'}" if (out / "masks.npz").exists() else ""
     lines = [f"Truth: {out / 'truth.json'}{masks}", f"Judge it: medqa assess {done[0][1]}"]

@@ -65,7 +65,7 @@ def check(kind: str, level: int, given: Mapping[str, float]) -> None:
     Raises
     ------
     InvalidDegradation
-        Where there is no such kind or level, or a parameter is unknown, out of its range or missing.
+        Where there is no such kind or level, or a parameter is unknown, out of its range, missing or given twice.
     """
     if kind not in names():
         near = difflib.get_close_matches(kind, names(), n=1, cutoff=0.4)
@@ -73,6 +73,8 @@ def check(kind: str, level: int, given: Mapping[str, float]) -> None:
     if not 0 <= level <= LEVELS:
         raise InvalidDegradation(kind=kind, reason=f"level {level} is none of 1 to {LEVELS}")
     known = described("CT").get(kind)
+    if known is not None and level and known.strength.name in given:
+        raise InvalidDegradation(kind=kind, reason=f"a level is a value of {known.strength.name}: give one of the two")
     if known is not None:
         known.plan(np.random.default_rng(0), pixel_mm=1.0, level=level, given=given)
     elif given or not level:

@@ -6,7 +6,6 @@ motion, metal) is the same in all.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from pydicom import Dataset
 
 from medqa import __version__, simulate
 from medqa.dicom_values import own_uid
@@ -254,10 +254,13 @@ def _series(series: Series, frames: Sequence[Frame], digest: str) -> Series:
         counts[frame.sop_instance_uid] = counts.get(frame.sop_instance_uid, 0) + 1
     known = {own_uid("simulated instance", one.sop_instance_uid, digest): one for one in series.instances}
     acquisition = replace(series.acquisition, image_type=derived_image_type(series.modality, series.acquisition.image_type))
-    header = copy.deepcopy(series.header)
     series_uid = own_uid("simulated series", series.series_uid, series.part, digest)
-    header.SeriesInstanceUID, header.SOPInstanceUID = series_uid, frames[0].sop_instance_uid
-    header.ImageType = list(acquisition.image_type)
+    header = Dataset()
+    # New elements in a new dataset: those of the original are shared with it, and stay as they are.
+    header.update({element.tag: element for element in series.header})
+    header.add_new("SeriesInstanceUID", "UI", series_uid)
+    header.add_new("SOPInstanceUID", "UI", frames[0].sop_instance_uid)
+    header.add_new("ImageType", "CS", list(acquisition.image_type))
     notes: tuple[ReadingNote, ...] = tuple(note for note in series.notes if note.message not in _OF_FRAMES_THEMSELVES)
     made = finished(
         study_uid=series.study_uid,

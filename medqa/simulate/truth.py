@@ -88,7 +88,7 @@ class Truth:
             "modality": self.modality,
             "level": self.level or None,
             "parameters": parameters,
-            "seed": self.seed,
+            "drawn_seed": self.seed,
             "frames_counted_from": 0,
             "slab": list(self.slab),
             "series_uid": self.series_uid,
@@ -115,8 +115,9 @@ def mask_facts(mask: Mask | None) -> MaskFacts | None:
 def sentence(kind: str, parameters: Sequence[tuple[Parameter, float]], slab: tuple[int, int], frames: int) -> str:
     """Return how strongly which slices, counted from 1, were spoiled: `ct-dose (dose 0.25) in slices 3-5 of 6`."""
     strength, value = parameters[0]
-    # Most names say their unit already: `displacement_mm`, `half_per_mm`.
-    told = strength.unit in {"1", strength.name} or strength.name.endswith(strength.unit.lower().replace("/", "per_"))
+    # Most names say their unit already (`displacement_mm`), and what is counted needs none (`count 2`).
+    said = strength.name.endswith(strength.unit.lower().replace("/", "per_"))
+    told = said or strength.unit == "1" or (strength.unit.islower() and len(strength.unit) > 3)
     unit = "" if told else f" {strength.unit}"
     first, last = slab[0] + 1, slab[1] + 1
     which = f"all {frames} slices" if (first, last) == (1, frames) else f"slices {first}-{last} of {frames}"

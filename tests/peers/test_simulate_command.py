@@ -18,7 +18,16 @@ from medqa.errors import InvalidDegradation, MedqaError, NotDerivable, OutputRef
 from medqa.simulate import phantom, study
 
 SLICES = 6
-CARRIED = ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "KVP", "PixelSpacing", "SliceThickness", "WindowCenter")
+CARRIED = (
+    "PatientName",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "KVP",
+    "PixelSpacing",
+    "SliceThickness",
+    "WindowCenter",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +36,13 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scan")
     made = phantom.ct(np.random.default_rng(3), slices=SLICES, size=128)
     made.array[:, :6, :6] = np.nan
-    padding = {"PixelPaddingValue": -1024, "PatientIdentityRemoved": "NO"}
-    for file in study.save(folder, made.array, study.form_of(made, values=padding)):
+    values = {
+        "PixelPaddingValue": -1024,
+        "PatientIdentityRemoved": "NO",
+        "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    }
+    for file in study.save(folder, made.array, study.form_of(made, values=values)):
         dataset = pydicom.dcmread(file)
         dataset.private_block(0x0019, "A SCANNER", create=True).add_new(0x10, "LO", "of the maker")
         dataset.add_new(0x60003000, "OW", b"\0" * 2048)

@@ -198,6 +198,7 @@ def test_mr_and_pet_kinds_go_by_their_level():
         ("ct-dose", {"level": 5}, "none of 1 to 4"),
         ("ct-dose", {}, "needs a level or the parameter dose"),
         ("ct-dose", {"given": {"dose": 2.0}}, "out of its range"),
+        ("ct-dose", {"level": 2, "given": {"dose": 0.3}}, "give one of the two"),
         ("ct-dose", {"given": {"views": 2.0}}, "has no parameter views"),
         ("ct-dose", {"level": 1, "slab": (2, 9)}, "slices 3-10 are not all there: the series has 4"),
         ("dropped", {"level": 3}, "room for 2 of the 4"),
