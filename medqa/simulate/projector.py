@@ -12,14 +12,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medqa.simulate.kernels import window
 from medqa.volume import Array
+
+Direction = float | np.floating[Any] | NDArray[np.float64]
+"""A cosine or sine: one for all rays, or one for each, `(rays, 1)`."""
 
 OVERSAMPLING = 8
 """Filtered views are interpolated linearly to this many values a detector and then looked up: exact enough, and 5 × faster."""
+
+
+JUST_ABOVE = 1 + 1e-9
+"""A kernel without a cut-off ends just above half a cycle a channel, so that the bare ramp lets that frequency through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,49 +63,77 @@ def project(image: Array, beam: Beam, pixel_mm: float, *, angles: NDArray[np.flo
     Rays are sampled a pixel apart, with bilinear interpolation; outside the image there is nothing. `angles` picks other views than
     the beam's own.
     """
+    across = beam.positions_mm[:, None] / pixel_mm
+    looked = beam.angles if angles is None else angles
+    source = np.ascontiguousarray(image, dtype=np.float32)
+    out = np.empty((looked.size, beam.detectors), dtype=np.float32)
+    for view, angle in enumerate(looked):
+        out[view] = line_integrals(source, across, np.cos(angle), np.sin(angle)) * pixel_mm
+    return out
+
+
+def line_integrals(image: Array, across: NDArray[np.float64], cosine: Direction, sine: Direction) -> NDArray[np.float32]:
+    """Return sums along rays `across` pixels off the centre, `(rays, 1)`, whose normals point along `(cosine, sine)` in x and y."""
     from scipy import ndimage
 
     rows, columns = image.shape
     half = np.hypot(rows, columns) / 2
     along = np.arange(-np.ceil(half), np.ceil(half) + 1)
-    across = beam.positions_mm[:, None] / pixel_mm
-    source = np.ascontiguousarray(image, dtype=np.float32)
-    looked = beam.angles if angles is None else angles
-    out = np.empty((looked.size, beam.detectors), dtype=np.float32)
-    for view, angle in enumerate(looked):
-        cosine, sine = np.cos(angle), np.sin(angle)
-        x = across * cosine - along * sine + (columns - 1) / 2
-        y = across * sine + along * cosine + (rows - 1) / 2
-        samples = ndimage.map_coordinates(source, (y, x), order=1, mode="constant", cval=0.0, prefilter=False)
-        out[view] = samples.sum(axis=1) * pixel_mm
-    return out
+    x = across * cosine - along * sine + (columns - 1) / 2
+    y = across * sine + along * cosine + (rows - 1) / 2
+    samples = ndimage.map_coordinates(image, (y, x), order=1, mode="constant", cval=0.0, prefilter=False)
+    return np.asarray(samples.sum(axis=1), dtype=np.float32)
 
 
 @lru_cache(maxsize=64)
-def _ramp(length: int, spacing_mm: float, cutoff_per_mm: float | None) -> NDArray[np.float64]:
-    """Return the frequency response of the band-limited ramp (Kak and Slaney eq. 61), Hann-windowed where a cut-off is given."""
+def ramp_response(
+    length: int, spacing_mm: float, kernel: str | None = None, cutoff_per_mm: float | None = None, pitch_rad: float = 0.0
+) -> NDArray[np.float64]:
+    """Return the frequency response of the band-limited ramp (Kak and Slaney eq. 61) under a kernel's window, `(length // 2 + 1,)`.
+
+    Without a kernel the window is Hann's where a cut-off is given, and none where not. A kernel without a cut-off ends at half a
+    cycle a channel. Channels at equal angles, `pitch_rad` apart, need the ramp over sin instead of over the angle (eq. 93).
+    """
     # Rounded: 1 / length has no exact value, and the index must be whole, or no tap counts as odd and the ramp is flat (1458 taps).
     index = np.fft.fftfreq(length, 1 / length).round()
-    kernel = np.zeros(length)
-    kernel[0] = 0.25
+    taps = np.zeros(length)
+    taps[0] = 0.25
     odd = index % 2 == 1
-    kernel[odd] = -1 / (np.pi * index[odd]) ** 2
-    response = np.real(np.fft.rfft(kernel / spacing_mm**2)) * spacing_mm
-    if cutoff_per_mm is not None:
-        frequency = np.fft.rfftfreq(length, spacing_mm)
-        window = np.where(frequency < cutoff_per_mm, 0.5 + 0.5 * np.cos(np.pi * np.minimum(frequency / cutoff_per_mm, 1.0)), 0.0)
-        response = response * window
+    taps[odd] = -1 / (np.pi * index[odd]) ** 2
+    if pitch_rad:
+        # Beyond a quarter of a turn there is no channel; the guard keeps sin from 0.
+        angle = np.minimum(np.abs(index[odd]) * pitch_rad, np.pi / 2)
+        taps[odd] *= (angle / np.sin(angle)) ** 2
+    response: NDArray[np.float64] = np.real(np.fft.rfft(taps / spacing_mm**2)) * spacing_mm
+    if kernel is None and cutoff_per_mm is not None:
+        kernel = "hann"
+    if kernel is not None:
+        frequency = np.asarray(np.fft.rfftfreq(length, spacing_mm), dtype=np.float64)
+        response = response * window(kernel, frequency, cutoff_per_mm or JUST_ABOVE * 0.5 / spacing_mm)
     return response
 
 
-def filtered(sinogram: Array, beam: Beam, *, cutoff_per_mm: float | None = None) -> Array:
-    """Return the sinogram under the ramp, or under ramp times Hann window whose first zero lies at `cutoff_per_mm`."""
+def filtered(sinogram: Array, beam: Beam, *, kernel: str | None = None, cutoff_per_mm: float | None = None) -> Array:
+    """Return the sinogram under the ramp and a kernel of `medqa.simulate.kernels`; a cut-off alone means Hann's."""
+    return convolved(sinogram, ramp_response(filter_length(beam.detectors), beam.spacing_mm, kernel, cutoff_per_mm))
+
+
+def filter_length(detectors: int) -> int:
+    """Return the number of taps with which views of so many channels are filtered without wrapping around."""
     from scipy import fft
 
-    length = fft.next_fast_len(2 * beam.detectors, real=True)
+    return int(fft.next_fast_len(2 * detectors, real=True))
+
+
+def convolved(sinogram: Array, response: NDArray[np.float64]) -> Array:
+    """Return each view `(views, detectors)` under a frequency response of `filter_length` taps."""
+    from scipy import fft
+
+    detectors = sinogram.shape[1]
+    length = filter_length(detectors)
     spectrum = fft.rfft(sinogram, length, axis=1)
-    spectrum *= _ramp(length, beam.spacing_mm, cutoff_per_mm)
-    return np.asarray(fft.irfft(spectrum, length, axis=1)[:, : beam.detectors], dtype=np.float32)
+    spectrum *= response
+    return np.asarray(fft.irfft(spectrum, length, axis=1)[:, :detectors], dtype=np.float32)
 
 
 def back_project(
@@ -121,7 +158,13 @@ def back_project(
 
 
 def reconstruct(
-    sinogram: Array, beam: Beam, shape: tuple[int, ...], pixel_mm: float, *, cutoff_per_mm: float | None = None
+    sinogram: Array,
+    beam: Beam,
+    shape: tuple[int, ...],
+    pixel_mm: float,
+    *,
+    kernel: str | None = None,
+    cutoff_per_mm: float | None = None,
 ) -> Array:
     """Return the filtered back-projection `(y, x)` of line integrals: the inverse of `project` up to the kernel."""
-    return back_project(filtered(sinogram, beam, cutoff_per_mm=cutoff_per_mm), beam, shape, pixel_mm)
+    return back_project(filtered(sinogram, beam, kernel=kernel, cutoff_per_mm=cutoff_per_mm), beam, shape, pixel_mm)

@@ -1,10 +1,13 @@
-"""The projector against an analytic disc and against scikit-image."""
+"""The parallel-beam and fan-beam projectors against analytic truth, against scikit-image and against each other."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from medqa.simulate import fan_beam, projector_torch
+from medqa.simulate.kernels import KERNELS, window
 from medqa.simulate.projector import Beam, back_project, beam_for, filtered, project, reconstruct
 
 
@@ -69,6 +72,118 @@ def test_agrees_with_scikit_image():
     assert np.abs(rebuilt - reference)[circle].max() < 0.03
 
 
+WATER_PER_MM = 0.02
+
+
+def cylinder(size: int, pixel_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """A water cylinder with smooth inserts, as attenuation per mm; and where it is more than 3 pixels from an edge."""
+    y, x = np.meshgrid(*((np.arange(size) - (size - 1) / 2) * pixel_mm,) * 2, indexing="ij")
+    radius = 0.39 * size * pixel_mm
+    hu = 60 * np.exp(-((x - 20) ** 2 + (y - 10) ** 2) / 250) - 100 * np.exp(-((x + 15) ** 2 + (y + 20) ** 2) / 400)
+    # No detector sees a sharper edge than this one.
+    water = ndimage.gaussian_filter(disc(size, pixel_mm, radius), 0.6) * (1 + hu / 1000) * WATER_PER_MM
+    away = (np.abs(np.hypot(y, x) - radius) > 3 * pixel_mm) & (np.hypot(y, x) < (size / 2 - 3) * pixel_mm)
+    return water.astype(np.float32), away
+
+
+@pytest.mark.parametrize("geometry", ["parallel", "curved", "flat", "short"])
+def test_the_round_trip_restores_an_object_within_5_hu(geometry: str):
+    image, away = cylinder(96, 2.0)
+    inside = away & (image > 0.01)
+    if geometry == "parallel":
+        beam = beam_for(image.shape, 2.0, views=200)
+        sinogram = project(image, beam, 2.0)
+    else:
+        beam = fan_beam.fan_for(image.shape, 2.0, views=300, flat=geometry == "flat", short=geometry == "short")
+        sinogram = fan_beam.project(image, beam, 2.0)
+    for kernel in ("ram-lak", "shepp-logan", "cosine", "hann"):
+        rebuild = reconstruct if isinstance(beam, Beam) else fan_beam.reconstruct
+        hu = (rebuild(sinogram, beam, image.shape, 2.0, kernel=kernel) - image) / WATER_PER_MM * 1000
+        assert np.abs(hu[inside]).max() < 5, kernel
+        assert abs(hu[inside].mean()) < 0.5, kernel
+        assert np.abs(hu[away]).max() < 15, kernel
+
+
+def test_a_ray_of_the_fan_is_the_parallel_ray_of_its_angle_and_distance():
+    image = disc(64, 2.0, 30.0, centre_mm=(12.0, -20.0))
+    fan = fan_beam.FanBeam(views=12, detectors=41, spacing_mm=3.0, source_mm=300.0)
+    sinogram = fan_beam.project(image, fan, 2.0)
+    distance = fan.source_mm * np.sin(fan.fan_angles)
+    angle = fan.angles[:, None] - fan.fan_angles
+    offset = distance - (-20.0 * np.cos(angle) + 12.0 * np.sin(angle))
+    chords = 2 * np.sqrt(np.maximum(30.0**2 - offset**2, 0))
+    clear = np.abs(np.abs(offset) - 30) > 3
+    assert np.abs(sinogram - chords)[clear].max() < 0.02 * 60
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_every_line_of_a_fan_counts_once_however_often_it_is_seen(short: bool):
+    fan = fan_beam.FanBeam(views=1440, detectors=65, spacing_mm=6.0, source_mm=500.0, short=short)
+    weights = fan_beam.redundancy(fan)
+    total = weights.copy()
+    for turn in (np.pi, -np.pi) if short else (np.pi,):
+        # The same line, seen from its other end.
+        other = np.rint((fan.angles[:, None] + turn - 2 * fan.fan_angles) / (fan.turn_rad / fan.views) - 0.5 * short).astype(int)
+        other = other if short else other % fan.views
+        seen = (other >= 0) & (other < fan.views)
+        mirrored = np.broadcast_to(np.arange(fan.detectors)[::-1], other.shape)
+        total += np.where(seen, weights[np.clip(other, 0, fan.views - 1), mirrored], 0)
+    # At the fan's very edges Parker's weights rise from 0 to 1 within less than a view.
+    assert np.abs(total - 1)[:, 4:-4].max() < 0.03
+
+
+def test_a_tube_inside_the_image_is_refused():
+    with pytest.raises(ValueError, match="inside an image"):
+        fan_beam.fan_for((512, 512), 1.0, views=10, source_mm=300.0)
+
+
+@pytest.mark.parametrize("kernel", ["shepp-logan", "cosine", "hamming", "hann"])
+def test_the_kernels_are_those_of_scikit_image(kernel: str):
+    transform = pytest.importorskip("skimage.transform")
+    image = disc(65, 1.0, 20.0) + disc(65, 1.0, 5.0, centre_mm=(6.0, -8.0))
+    beam = Beam(views=60, detectors=65, spacing_mm=1.0)
+    sinogram = project(image, beam, 1.0)
+    mine = reconstruct(sinogram, beam, image.shape, 1.0, kernel=kernel)
+    theirs = transform.iradon(sinogram.T.astype(float), theta=np.degrees(beam.angles), filter_name=kernel, circle=True)[::-1]
+    y, x = np.meshgrid(*(np.arange(65) - 32,) * 2, indexing="ij")
+    assert np.abs(mine - theirs)[np.hypot(y, x) < 31].max() < 0.02
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_a_kernel_passes_the_mean_and_nothing_above_its_cutoff(kernel: str):
+    frequency = np.linspace(0, 1, 201)
+    weights = window(kernel, frequency, 0.4)
+    assert weights[0] == pytest.approx(1)
+    assert np.all(np.diff(weights) <= 0)
+    assert np.all(weights[frequency >= 0.4] == 0)
+    assert np.all(weights[frequency < 0.39] > 0)
+
+
+def test_a_cutoff_alone_means_hann():
+    beam = Beam(views=3, detectors=50, spacing_mm=1.5)
+    views = np.random.default_rng(0).random((3, 50)).astype(np.float32)
+    assert np.array_equal(filtered(views, beam, cutoff_per_mm=0.2), filtered(views, beam, kernel="hann", cutoff_per_mm=0.2))
+    assert np.array_equal(filtered(views, beam), filtered(views, beam, kernel="ram-lak"))
+
+
+@pytest.mark.parametrize(("shape", "pixel_mm", "spacing_mm"), [((96, 96), 2.0, None), ((61, 80), 1.3, 1.0)])
+def test_the_torch_path_agrees_with_numpy(shape: tuple[int, int], pixel_mm: float, spacing_mm: float | None):
+    torch = pytest.importorskip("torch")
+    image = np.random.default_rng(4).random(shape).astype(np.float32)
+    beam = beam_for(shape, pixel_mm, views=24, spacing_mm=spacing_mm)
+    sinogram = project(image, beam, pixel_mm)
+    pair = torch.stack([torch.tensor(image), 2 * torch.tensor(image)])
+    same = projector_torch.project(pair, beam, pixel_mm)
+    assert same.shape == (2, 24, beam.detectors)
+    for number in (0, 1):
+        assert np.abs(same[number].numpy() - (number + 1) * sinogram).max() < 1e-4 * sinogram.max()
+    for settings in ({}, {"kernel": "shepp-logan"}, {"cutoff_per_mm": 0.2}):
+        expected = reconstruct(sinogram, beam, shape, pixel_mm, **settings)
+        rebuilt = projector_torch.reconstruct(same, beam, shape, pixel_mm, **settings)
+        assert rebuilt.shape == (2, *shape)
+        assert np.abs(rebuilt[0].numpy() - expected).max() < 1e-4 * np.abs(expected).max()
+
+
 def test_projection_and_back_projection_are_adjoint():
     image = disc(48, 1.0, 12.0, centre_mm=(3.0, -5.0))
     beam = beam_for(image.shape, 1.0, views=60)
@@ -76,6 +191,50 @@ def test_projection_and_back_projection_are_adjoint():
     forwards = float((project(image, beam, 1.0) * sinogram).sum()) * np.pi / 60
     backwards = float((image * back_project(sinogram, beam, image.shape, 1.0)).sum())
     assert forwards == pytest.approx(backwards, rel=0.02)
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_the_noise_power_has_the_kernels_shape(kernel: str):
+    """White noise in the projections becomes the frequency times the square of the kernel's window (Riederer et al. 1978).
+
+    The channels are a third of a pixel wide, so that the interpolation between them (sinc squared) takes little.
+    """
+    beam = beam_for((128, 128), 1.0, views=240, spacing_mm=1 / 3)
+    generator = np.random.default_rng(1)
+    taper = np.hanning(96)[:, None] * np.hanning(96)
+    power = np.zeros((96, 96))
+    for _ in range(8):
+        noise = generator.standard_normal((beam.views, beam.detectors)).astype(np.float32)
+        image = reconstruct(noise, beam, (128, 128), 1.0, kernel=kernel, cutoff_per_mm=0.5)[16:112, 16:112]
+        power += np.abs(np.fft.fft2(image * taper)) ** 2
+    radius = np.hypot(*np.meshgrid(*(np.fft.fftfreq(96),) * 2))
+    edges = np.arange(0.03, 0.45, 0.04)
+    bands = [(radius >= low) & (radius < low + 0.04) for low in edges]
+    theory = radius * window(kernel, radius, 0.5) ** 2 * np.sinc(radius / 3) ** 4
+    measured, expected = (np.array([values[band].mean() for band in bands]) for values in (power, theory))
+    measured *= expected.sum() / measured.sum()
+    assert np.abs(measured - expected).max() < 0.12 * expected.max()
+
+
+@pytest.mark.parametrize("geometry", ["parallel", "fan"])
+def test_the_variance_follows_one_over_the_dose(geometry: str):
+    """Photons through a water cylinder, drawn by Poisson's law, at three doses without electronic noise or starvation."""
+    image, _ = cylinder(64, 4.0)
+    beam = beam_for(image.shape, 4.0, views=120) if geometry == "parallel" else fan_beam.fan_for(image.shape, 4.0, views=160)
+    whole = project(image, beam, 4.0) if isinstance(beam, Beam) else fan_beam.project(image, beam, 4.0)
+    generator = np.random.default_rng(2)
+    middle = (slice(20, 44), slice(20, 44))
+    variances = []
+    for photons in (1e5, 4e5, 16e5):
+        pictures = []
+        for _ in range(4):
+            counts = generator.poisson(photons * np.exp(-whole))
+            noisy = -np.log(np.maximum(counts, 1) / photons).astype(np.float32)
+            rebuild = reconstruct if isinstance(beam, Beam) else fan_beam.reconstruct
+            pictures.append(rebuild(noisy - whole, beam, image.shape, 4.0, kernel="hann")[middle])
+        variances.append(float(np.var(pictures)))
+    assert variances[0] / variances[1] == pytest.approx(4, rel=0.12)
+    assert variances[1] / variances[2] == pytest.approx(4, rel=0.12)
 
 
 def test_white_noise_in_projections_becomes_ramp_coloured_noise():
