@@ -90,7 +90,8 @@ def _scan_rows(scan: Scan, levels: Sequence[int], count: int) -> Iterator[Row]:
             for index, image in enumerate(clean):
                 own = replace(plan, parameters={**plan.parameters, "seed": plan.parameters["seed"] + index})
                 done = ct.apply(image.array, own, pixel_mm=pixel_mm)
-                images.append(_shown(image, done.array))
+                # Whole HU, as a scanner stores them: else no quantity could tell coarse steps.
+                images.append(_shown(image, np.rint(done.array)))
                 severities.append(done.severity)
             yield _row(scan, series, images, kind.name, level, float(np.mean(severities)))
 
