@@ -63,6 +63,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "ct_slope_varies": FindingKind(_NOTE, own("ct_slope_varies", "Rescale varies within the series")),
     "ct_streaks": FindingKind(_NOTE, own("ct_streaks", "Streaks")),  # angle (degrees), amplitude (HU)
     "ct_rings": FindingKind(_NOTE, own("ct_rings", "Rings about the isocentre")),  # radius_mm, amplitude (HU)
+    "ct_motion": FindingKind(_NOTE, Reason.MOTION_BLUR),  # extent_mm
     "ct_truncation": FindingKind(_NOTE, own("ct_truncation", "Body cut off by the field of view")),  # share (percent), rim (HU)
     # MR
     "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit
