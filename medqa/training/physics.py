@@ -183,15 +183,15 @@ def card(model: LogisticModel, facts: dict[str, Any]) -> str:
         ),
         "",
         (
-            f"Fitted on {facts['subjects']} subjects (`split = train`), clean scans against the two strongest levels of every kind of "
-            f"degradation, as if {100 * facts['prevalence']:.0f} % of series were spoiled. `adequate` is **not certified**."
+            f"Fitted on {facts['subjects']} subjects (`split = train`), clean scans against the two strongest levels of every kind "
+            f"of degradation, as if {100 * facts['prevalence']:.0f} % of series were spoiled. `adequate` is **not certified**."
         ),
         "",
         "## Test subjects",
         "",
         (
-            f"Clean scans against clearly spoiled ones, {facts['test_subjects']} subjects never seen; 95 % interval by bootstrap over "
-            "subjects. Every kind was simulated, and every kind was in the training: nothing is shown about others."
+            f"Clean scans against clearly spoiled ones, {facts['test_subjects']} subjects never seen; 95 % interval by bootstrap "
+            "over subjects. Every kind was simulated, and every kind was in the training: nothing is shown about others."
         ),
         "",
         "| kind | AUC | 95 % interval |",
@@ -209,8 +209,8 @@ def card(model: LogisticModel, facts: dict[str, Any]) -> str:
         "## What it weighs",
         "",
         (
-            "A value is cut at the range, taken through the logarithm where it says so, and standardised; a positive weight speaks for "
-            "the scan where the value is above the usual. What could not be measured counts as usual."
+            "A value is cut at the range, taken through the logarithm where it says so, and standardised; a positive weight speaks "
+            "for the scan where the value is above the usual. What could not be measured counts as usual."
         ),
         "",
         "| quantity | logarithm | range | usual | weight |",

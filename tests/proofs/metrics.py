@@ -114,13 +114,14 @@ def draw(outcomes: dict[tuple[str, str], Outcome], patients: int) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.patches import Rectangle
 
     figure, axis = pyplot.subplots(figsize=(13, 0.36 * len(CT) + 1.6), dpi=90)
     for y, quantity in enumerate(CT):
         for x, kind in enumerate(KINDS):
             one = outcomes[quantity, kind]
             name = "free" if one.expected is Effect.FREE else {True: "kept", False: "failed", None: "unknown"}[one.kept]
-            axis.add_patch(pyplot.Rectangle((x, y), 0.96, 0.94, color=COLOURS[name]))
+            axis.add_patch(Rectangle((x, y), 0.96, 0.94, color=COLOURS[name]))
             axis.text(
                 x + 0.48,
                 y + 0.5,
@@ -158,8 +159,8 @@ def page(outcomes: dict[tuple[str, str], Outcome], test: Sequence[Row], learnt: 
         "![matrix](img/ct_matrix.png)",
         "",
         f"Of {len(declared)} declared effects that could be measured on {len({row.subject for row in test})} test subjects,",
-        f"{sum(one.kept is True for one in declared)} hold (↑ ↓: strictly monotone over five strengths in at least 95 % of patients;",
-        "○: the median change at the strongest level is under 10 % of the clean spread between patients). These do not:",
+        f"{sum(one.kept is True for one in declared)} hold (↑ ↓: strictly monotone over five strengths in at least 95 % of",
+        "patients; ○: the median change at the strongest level is under 10 % of the clean spread between patients). These do not:",
         "",
         "| quantity | degradation | declared | seen | patients |",
         "|---|---|---|---|---|",
