@@ -24,6 +24,8 @@ Change = Callable[[Array, Parameters, float], Array]
 """Takes a slice `(y, x)` without gaps, the parameters and the size of a pixel in mm; returns what is to be added to the slice."""
 Region = Callable[[Array, Array, Parameters, float], Mask]
 """Takes the slice, the change, the parameters and the size of a pixel; returns where the artefact is."""
+Settle = Callable[[Array, Parameters, float], dict[str, float]]
+"""Takes one slice of a series, the parameters and the size of a pixel; returns further parameters, the same for all its slices."""
 
 LEVELS: Final = 4
 """Declared strengths of a kind; level 0 is the image as it was."""
@@ -57,7 +59,8 @@ class Kind:
     """A kind of degradation of single slices, described so that help, documentation and code cannot drift apart.
 
     `strength` is the parameter that makes it worse, `levels` its four declared values, mildest first; `others` are drawn by `draw`.
-    Without a `region` the degradation is diffuse: it is everywhere.
+    Without a `region` the degradation is diffuse: it is everywhere. What depends on the anatomy but must not jump from slice to
+    slice, `settle` decides on one of them; a series also numbers its slices (`frame`), for noise that is new in each.
     """
 
     modality: str
@@ -70,6 +73,7 @@ class Kind:
     others: tuple[Parameter, ...] = ()
     draw: Draw = _draws_nothing
     region: Region | None = None
+    settle: Settle | None = None
 
     @property
     def full_name(self) -> str:

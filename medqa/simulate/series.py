@@ -84,6 +84,8 @@ class DegradedSeries:
     kind: str
     plan: Plan
     slab: Slab
+    settled: Mapping[str, float]
+    """Those parameters of the plan that one slice decided for all."""
 
     @property
     def text(self) -> str:
@@ -134,6 +136,7 @@ class DegradedSeries:
             modality=self.series.modality,
             level=self.plan.level,
             parameters=parameters(self.kind, self.plan),
+            settled=self.settled,
             seed=int(self.plan.parameters["seed"]),
             slab=self.slab,
             series_uid=self.series.series_uid,
@@ -158,7 +161,7 @@ def degrade_series(
     Parameters
     ----------
     series
-        What is degraded; nothing of it is decoded yet.
+        What is degraded; nothing of it is decoded yet but, for metal, the middle frame of the slab.
     kind
         The full name: `ct-dose`, `dropped` ….
     generator
@@ -179,12 +182,15 @@ def degrade_series(
         reason = f"slices {slab[0] + 1}-{slab[1] + 1} are not all there: the series has {last + 1}"
         raise InvalidDegradation(kind=kind, reason=reason)
     plan = _plan(series, kind, generator, level, dict(given or {}))
+    settled = _settled(series, kind, slab, plan)
+    plan = replace(plan, parameters={**plan.parameters, **settled})
     stacks = [range(stack.start, stack.stop) for stack in series.stacks]
     fault = FAULTS.get(kind)
     arranged = untouched(stacks) if fault is None else fault.arrange(plan.parameters, stacks, slab)
     digest = _digest(kind, plan, slab)
     frames = [_frame(series, shown, plan, kind, slab, digest) for shown in arranged]
-    return DegradedSeries(original=series, series=_series(series, _numbered(frames), digest), kind=kind, plan=plan, slab=slab)
+    made = _series(series, _numbered(frames), digest)
+    return DegradedSeries(original=series, series=made, kind=kind, plan=plan, slab=slab, settled=settled)
 
 
 def derived_image_type(modality: str, original: Sequence[str]) -> tuple[str, ...]:
@@ -207,6 +213,15 @@ def _plan(series: Series, kind: str, generator: np.random.Generator, level: int,
     return pet.draw(name, level, generator, pixel_mm=pixel_mm)
 
 
+def _settled(series: Series, kind: str, slab: Slab, plan: Plan) -> dict[str, float]:
+    """Return the parameters that one slice decides for all, the middle one of the slab."""
+    known = described(series.modality).get(kind)
+    if known is None or known.settle is None:
+        return {}
+    frame = series.frames[sum(slab) // 2]
+    return known.settle(np.nan_to_num(frame.decode(), nan=-1000.0), plan.parameters, _pixel_mm(frame))
+
+
 def _digest(kind: str, plan: Plan, slab: Slab) -> str:
     """Return what tells this degradation from any other: with another version of medqa the pixels may be others."""
     words = [__version__, kind, plan.level, sorted(plan.parameters.items()), slab]
@@ -217,9 +232,8 @@ def _frame(series: Series, shown: Shown, plan: Plan, kind: str, slab: Slab, dige
     place = series.frames[shown.place]
     moved = shown.pixels != ((shown.place, 1.0),)
     affected = moved if kind in FAULTS else slab[0] <= shown.place <= slab[1]
-    own = plan
-    if kind in NEW_IN_EACH_FRAME:
-        own = replace(plan, parameters={**plan.parameters, "seed": plan.parameters["seed"] + shown.place})
+    seed = plan.parameters["seed"] + (shown.place if kind in NEW_IN_EACH_FRAME else 0)
+    own = replace(plan, parameters={**plan.parameters, "seed": seed, "frame": float(shown.place)})
     pixels = DegradedPixels(
         place=place,
         numbers=shown,

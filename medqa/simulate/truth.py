@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -52,6 +52,8 @@ class Truth:
     modality: str
     level: int
     parameters: tuple[tuple[Parameter, float], ...]
+    settled: Mapping[str, float]
+    """What one slice decided for all: places of metal from the middle of the image, x to the right and y down."""
     seed: int
     slab: tuple[int, int]
     series_uid: str
@@ -88,6 +90,7 @@ class Truth:
             "modality": self.modality,
             "level": self.level or None,
             "parameters": parameters,
+            "settled": dict(self.settled),
             "drawn_seed": self.seed,
             "frames_counted_from": 0,
             "slab": list(self.slab),

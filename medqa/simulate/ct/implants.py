@@ -59,9 +59,14 @@ class Implant:
 
 
 def implants(array: Array, parameters: Parameters, pixel_mm: float) -> list[Implant]:
-    """Place the pieces in bone or in soft tissue of a slice, by the plan's seed; fewer where there is no room."""
+    """Place the pieces in bone or in soft tissue of a slice, by the plan's seed; fewer where there is no room.
+
+    Pieces whose places are among the parameters (see `settled`) stay there, whatever the slice shows.
+    """
     from scipy import ndimage
 
+    if "piece_1_x_mm" in parameters:
+        return _given(parameters)
     generator = np.random.default_rng(int(parameters["seed"]))
     small, small_mm = coarse(array, pixel_mm, GRID)
     inner = ndimage.distance_transform_edt(np.pad(patient(small), 1))[1:-1, 1:-1] * small_mm
@@ -90,4 +95,28 @@ def implants(array: Array, parameters: Parameters, pixel_mm: float) -> list[Impl
             )
         )
         free &= np.hypot(x - x[chosen], y - y[chosen]) > max(APART_MM, 4 * half_width)
+    return found
+
+
+def settled(array: Array, parameters: Parameters, pixel_mm: float) -> dict[str, float]:
+    """Return the places of the pieces in this slice as parameters, so that they run through all slices of a series."""
+    out: dict[str, float] = {}
+    for number, piece in enumerate(implants(array, parameters, pixel_mm), start=1):
+        name = f"piece_{number}"
+        out |= {f"{name}_x_mm": piece.x_mm, f"{name}_y_mm": piece.y_mm, f"{name}_turn_rad": piece.turn_rad}
+    return out
+
+
+def _given(parameters: Parameters) -> list[Implant]:
+    found: list[Implant] = []
+    while (name := f"piece_{len(found) + 1}") + "_x_mm" in parameters:
+        found.append(
+            Implant(
+                x_mm=parameters[f"{name}_x_mm"],
+                y_mm=parameters[f"{name}_y_mm"],
+                half_length_mm=parameters["diameter_mm"] / 2 * parameters["elongation"],
+                half_width_mm=parameters["diameter_mm"] / 2,
+                turn_rad=parameters[f"{name}_turn_rad"],
+            )
+        )
     return found

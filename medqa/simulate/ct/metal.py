@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.ct.dose import WATER_PER_MM, paths
-from medqa.simulate.ct.implants import implants
+from medqa.simulate.ct.implants import implants, settled
 from medqa.simulate.ct.spectrum import as_materials, as_water, transmitted
 from medqa.simulate.ct.tissue import Mask, strong
 from medqa.simulate.degradation import Kind, Parameter, Parameters
@@ -56,8 +56,9 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     material = MATERIALS[int(parameters["material"])]
     behind = transmitted({"water": np.maximum(water - metal[hit], 0), "bone": bone, material: metal[hit]})
     counts = parameters["photons"] * behind
-    # A second stream of chance: the first one places the metal.
-    noise = np.random.default_rng((int(parameters["seed"]), 1)).standard_normal(counts.shape)
+    # Another stream of chance than the one that places the metal, and another in every slice of a series.
+    stream = 1 + int(parameters.get("frame", 0))
+    noise = np.random.default_rng((int(parameters["seed"]), stream)).standard_normal(counts.shape)
     read = np.maximum(counts + noise * np.sqrt(counts + ELECTRONIC**2), FEWEST) / parameters["photons"]
     longer = np.zeros(metal.shape, dtype=np.float32)
     longer[hit] = as_water(read) - as_water(before)
@@ -91,4 +92,5 @@ KIND: Final = Kind(
     draw=draw,
     change=change,
     region=region,
+    settle=settled,
 )
