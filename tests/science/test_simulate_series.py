@@ -44,11 +44,11 @@ def test_metal_runs_through_all_slices_although_the_body_differs_and_its_noise_i
     rng = np.random.default_rng(0)
     arrays = [ct_body(rng, size=SIZE) for _ in range(3)]
     arrays[2][:, : SIZE // 3] = -1000
-    done = degrade_series(make_series(arrays), "ct-metal", np.random.default_rng(8), given={"diameter_mm": 6, "pieces": 2})
+    done = degrade_series(make_series(arrays), "ct-metal", np.random.default_rng(8), given={"diameter_mm": 6, "pieces": 1})
     images = [image.array for image in done.images()]
     metal = [np.argwhere(image > 2000).mean(axis=0) for image in images]
     assert np.allclose(metal[0], metal[2], atol=0.5)
-    assert set(done.truth().settled) == {f"piece_{n}_{what}" for n in (1, 2) for what in ("x_mm", "y_mm", "turn_rad")}
+    assert set(done.truth().settled) == {"piece_1_x_mm", "piece_1_y_mm", "piece_1_turn_rad"}
     alike = make_series([arrays[0], arrays[0]])
     first, second = (image.array for image in degrade_series(alike, "ct-metal", np.random.default_rng(8), level=4).images())
     assert 0 < np.abs(first - second).max() < np.abs(first - arrays[0]).max()
