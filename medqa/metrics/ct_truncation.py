@@ -4,10 +4,14 @@ What lies outside the field that the scanner measured is missing in its projecti
 along the cut (Ohnesorge et al., Med Phys 2000; 27:39-46). A body that is cut off by a small reconstruction alone, which is meant so
 for hearts, ears and spines, touches the border just the same but has no bright rim: both are told.
 
-The border is that of the image, or that of the circle outside of which the scanner stored nothing, or one and the same value.
+The border is that of the image, or that of the circle outside of which the scanner stored nothing, or one and the same value. Where
+the detector ends before the image does, values outside are made up; then the smallest circle about the axis that holds the body is
+taken for a border if the body lies along it and its rim glows there. Bone under the border (a skull) hides both.
 
-The finding asks for a rim brighter than 30 HU. In the training scans that are not marked as spoiled, 13 bodies touch the border:
-12 of their rims lie between -82 and 11 HU; one, with an arm cut off, has 83 HU. Of the spoiled ones five have 34 to 99 HU.
+The finding asks for a rim brighter than 30 HU. In the training scans that are not marked as spoiled, 14 bodies touch the
+border: 13 of their rims lie between -92 and 11 HU; one, with an arm cut off, has 83 HU. Of the spoiled ones five have 34 to 99
+HU. Simulated fields of 0.95, 0.88, 0.80 and 0.70 of the body's reach are told from 14 clean slices by the rim with an AUC of
+0.49, 0.84, 0.95 and 0.76; the smallest lose their body to the fade at its edge.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from medqa.assessment import Finding
 from medqa.codes import Unit, own
 from medqa.findings import finding
 from medqa.measurement import Measurement
+from medqa.metrics.ct_rings import axes
 from medqa.metrics.metric import Metric, Partial, present, runs
 from medqa.regions import Mask, Regions
 from medqa.series import Series
@@ -36,20 +41,46 @@ SOFT_HU: Final = (-150.0, 600.0)
 """Truncation may lift fat and muscle by hundreds of HU."""
 MIN_ELEMENTS: Final = 10
 MAX_RIM_HU: Final = 30.0
+MIN_CIRCLE_SHARE: Final = 0.08
+"""Of the outline on the smallest circle about the axis; ellipses have less."""
 MIN_SHARE: Final = 0.02
 """Under this the body only grazes the border, and there is no rim to speak of."""
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return the elements of the outline, those of them at the border, and the rise there in HU; None without a body."""
+    """Return the elements of the outline, those of them that are cut off, and the rise there in HU; None without a body."""
+    from scipy import ndimage
+
     body = regions.body
     if not body.any():
         return None
     field = field_of_view(regions.values)
     outer = body & ~eroded(body)
     touching = outer & ~eroded(field)
-    count, cut = int(outer.sum()), int(touching.sum())
-    return {"outline": count, "cut": cut, "rim": rise(regions, field) if cut >= max(MIN_ELEMENTS, MIN_SHARE * count) else None}
+    spacing = [size * regions.step for size in regions.image.spacing_mm]
+    enough = max(MIN_ELEMENTS, MIN_SHARE * int(outer.sum()))
+    rim = None
+    if touching.sum() >= enough:
+        rim = rise(regions, ndimage.distance_transform_edt(np.pad(field, 1), sampling=spacing)[1:-1, 1:-1])
+    for depth in circles(regions, outer):
+        on = outer & (depth <= 1.5 * max(spacing))
+        glow = rise(regions, depth) if on.sum() >= MIN_CIRCLE_SHARE * outer.sum() else None
+        if glow is not None and glow > MAX_RIM_HU and (on & ~touching).sum() >= enough:
+            touching, rim = touching | on, glow if rim is None else max(rim, glow)
+    return {"outline": int(outer.sum()), "cut": int(touching.sum()), "rim": rim}
+
+
+def circles(regions: Regions, outer: Mask) -> list[Array]:
+    """Return for each place where the axis may be by how many mm each element lies within the smallest circle about the body."""
+    rows, columns = outer.shape
+    image = regions.image
+    depths = []
+    for axis in axes(image.frame.header, (image.array.shape[0], image.array.shape[1]), image.spacing_mm):
+        down = (np.arange(rows) * regions.step + regions.step // 2 - axis[0]) * image.spacing_mm[0]
+        across = (np.arange(columns) * regions.step + regions.step // 2 - axis[1]) * image.spacing_mm[1]
+        radius = np.hypot(down[:, None], across[None, :])
+        depths.append(radius[outer].max() - radius)
+    return depths
 
 
 def field_of_view(values: Array) -> Mask:
@@ -70,19 +101,22 @@ def eroded(mask: Mask) -> Mask:
     return inner
 
 
-def rise(regions: Regions, field: Mask) -> float | None:
-    """Return by how many HU soft tissue along the cut lies above soft tissue further in; None where either is too little."""
-    from scipy import ndimage
+def rise(regions: Regions, depth: Array) -> float | None:
+    """Return by how many HU soft tissue at the border lies above soft tissue further in; None where either is too little.
 
-    spacing = [size * regions.step for size in regions.image.spacing_mm]
-    depth = ndimage.distance_transform_edt(np.pad(field, 1), sampling=spacing)[1:-1, 1:-1]
+    Bone near the border is no sign of truncation: with a skull or a jaw there nothing is told.
+    """
+    element = max(size * regions.step for size in regions.image.spacing_mm)
     values = regions.values
     with np.errstate(invalid="ignore"):
-        soft = regions.body & (values > SOFT_HU[0]) & (values < SOFT_HU[1])
-    # The outermost element is partly filled and never counts.
-    rim = soft & (depth > max(spacing)) & (depth <= max(spacing) + RIM_MM)
+        dense = regions.body & (values >= SOFT_HU[1])
+        soft = regions.body & (values > SOFT_HU[0]) & ~dense
+    # The outermost elements are partly filled and never count.
+    border = (depth > element) & (depth <= element + RIM_MM)
+    rim = (soft | dense) & border
     within = soft & (depth > DEPTH_MM - RIM_MM) & (depth <= DEPTH_MM + RIM_MM)
-    if rim.sum() < MIN_ELEMENTS or within.sum() < MIN_ELEMENTS:
+    bone = dense & ~border & (depth > element) & (depth <= DEPTH_MM)
+    if rim.sum() < MIN_ELEMENTS or within.sum() < MIN_ELEMENTS or bone.sum() > rim.sum():
         return None
     return float(np.median(values[rim]) - np.median(values[within]))
 

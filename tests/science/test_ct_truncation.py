@@ -79,6 +79,19 @@ def test_cut_by_a_small_field_without_a_bright_rim_is_no_finding() -> None:
     assert found == []
 
 
+def test_a_field_that_ends_within_the_image_is_known_by_its_glowing_circle() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    radius = np.hypot(x, y)
+    inside = ((x / 118) ** 2 + (y / 80) ** 2 < 1) & (radius < 95)
+    # The circle cuts the ellipse at 42.8 degrees: 284 of 576 pixels of the outline lie on it.
+    for glow, share in ((0.0, 0.0), (150.0, 49.3)):
+        image = np.where(inside, 40 + glow * np.exp(-(95 - radius) / 6), -1000) + rng.normal(0, 8, radius.shape)
+        measured, found = measure([image.astype(np.float32)], spacing_mm=(1.0, 1.0))
+        assert measured["ct_truncation"].value == pytest.approx(share, abs=5 if share else 0)
+        assert bool(found) is bool(share)
+
+
 def test_turned_mirrored_and_lifted_the_share_stays() -> None:
     made = ellipse(150, 80)
     (plain, _), (turned, _), (mirrored, _), (lifted, _) = (measure([array]) for array in (made, made.T, made[::-1], made + 20))
