@@ -161,7 +161,7 @@ def degrade_series(
     Parameters
     ----------
     series
-        What is degraded; nothing of it is decoded yet but, for metal, the middle frame of the slab.
+        What is degraded; nothing of it is decoded yet but, for kinds that fit the anatomy, the middle frame of the slab.
     kind
         The full name: `ct-dose`, `dropped` ….
     generator

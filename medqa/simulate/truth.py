@@ -53,7 +53,7 @@ class Truth:
     level: int
     parameters: tuple[tuple[Parameter, float], ...]
     settled: Mapping[str, float]
-    """What one slice decided for all: places of metal from the middle of the image, x to the right and y down."""
+    """What one slice decided for all, by name with its unit; places of metal count from the middle of the image."""
     seed: int
     slab: tuple[int, int]
     series_uid: str

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from medqa.errors import InvalidDegradation
 from medqa.simulate.catalogue import catalogue, names
+from medqa.simulate.ct import truncation
 from medqa.simulate.series import degrade_series
 from medqa.simulate.series_faults import FAULTS, box
 from tests.science.factories import ct_body, make_series, mr_head
@@ -52,6 +53,28 @@ def test_metal_runs_through_all_slices_although_the_body_differs_and_its_noise_i
     alike = make_series([arrays[0], arrays[0]])
     first, second = (image.array for image in degrade_series(alike, "ct-metal", np.random.default_rng(8), level=4).images())
     assert 0 < np.abs(first - second).max() < np.abs(first - arrays[0]).max()
+
+
+@pytest.mark.parametrize("kind", ["ct-dead-channels", "ct-ring-arcs", "ct-rings"])
+def test_rings_have_the_same_radii_where_the_body_is_narrower(kind: str):
+    wide, narrow = (slices(1)[0] for _ in range(2))
+    narrow[:, : SIZE // 4] = narrow[:, -SIZE // 4 :] = -1000
+    done = degrade_series(make_series([wide, narrow]), kind, np.random.default_rng(3), level=3)
+    middle = (slice(SIZE // 2 - 12, SIZE // 2 + 12), slice(SIZE // 2 - 12, SIZE // 2 + 12))
+    one, other = ((image.array - array)[middle].ravel() for image, array in zip(done.images(), (wide, narrow), strict=True))
+    assert np.corrcoef(one, other)[0, 1] > 0.6
+
+
+def test_one_scan_has_one_field_of_view():
+    wide, narrow = slices(2)
+    narrow[:, : SIZE // 6] = narrow[:, -SIZE // 6 :] = -1000
+    given = {"field_share": 0.7, "fade_mm": 5}
+    done = degrade_series(make_series([wide, narrow]), "ct-truncation", np.random.default_rng(3), given=given)
+    radius = done.settled["radius_mm"]
+    assert radius == truncation.field_radius_mm(wide, 0.7, 0.75) > truncation.field_radius_mm(narrow, 0.7, 0.75)
+    # Alone, the narrow slice would have a field of its own, and lose more.
+    alone = degrade_series(make_series([narrow]), "ct-truncation", np.random.default_rng(3), given=given)
+    assert done.pixels(1).image().severity < alone.pixels(0).image().severity
 
 
 def test_the_same_seed_gives_the_same_series_and_another_seed_another():

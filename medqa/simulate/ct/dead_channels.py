@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medqa.simulate.ct.dose import WATER_PER_MM, paths
 from medqa.simulate.ct.tissue import Mask
-from medqa.simulate.ct.tracks import tracks, within_body
+from medqa.simulate.ct.tracks import settled, tracks, within_body
 from medqa.simulate.degradation import Kind, Parameter, Parameters
 from medqa.simulate.projector import Beam, beam_for, reconstruct
 from medqa.volume import Array
@@ -28,7 +28,7 @@ def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
 
 def dead(array: Array, parameters: Parameters, pixel_mm: float, beam: Beam) -> NDArray[np.intp]:
     """Return the numbers of the dead channels; a longer list begins with the shorter one."""
-    shuffled = np.random.default_rng(int(parameters["seed"])).permutation(within_body(array, pixel_mm, beam))
+    shuffled = np.random.default_rng(int(parameters["seed"])).permutation(within_body(array, parameters, pixel_mm, beam))
     return shuffled[: int(parameters["channels"])]
 
 
@@ -68,4 +68,5 @@ KIND: Final = Kind(
     draw=draw,
     change=change,
     region=region,
+    settle=settled,
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.simulate.ct.tissue import Mask, patient
-from medqa.simulate.ct.tracks import WIDTH, polar, within_body
+from medqa.simulate.ct.tracks import WIDTH, polar, settled, within_body
 from medqa.simulate.degradation import Kind, Parameter, Parameters
 from medqa.simulate.projector import Beam, back_project, beam_for, filtered
 from medqa.volume import Array
@@ -32,7 +32,7 @@ def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
 def drifting(array: Array, parameters: Parameters, pixel_mm: float, beam: Beam) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the numbers of the channels and the sign and share of the drift that each of them has."""
     generator = np.random.default_rng(int(parameters["seed"]))
-    near = within_body(array, pixel_mm, beam)
+    near = within_body(array, parameters, pixel_mm, beam)
     chosen = generator.permutation(near)[: int(parameters["channels"])]
     return chosen, generator.choice([-1, 1], size=chosen.size) * generator.uniform(0.5, 1, size=chosen.size)
 
@@ -84,4 +84,5 @@ KIND: Final = Kind(
     draw=draw,
     change=change,
     region=region,
+    settle=settled,
 )

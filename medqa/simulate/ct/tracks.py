@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.simulate.ct.tissue import Mask, patient
+from medqa.simulate.degradation import Parameters
 from medqa.simulate.projector import Beam
 from medqa.volume import Array
 
@@ -30,10 +31,15 @@ def tracks(array: Array, pixel_mm: float, positions_mm: NDArray[np.float64], spa
     return out & patient(array)
 
 
-def within_body(array: Array, pixel_mm: float, beam: Beam) -> NDArray[np.intp]:
-    """Return the channels whose rings lie within the patient, at least in part, and are no dots; never none."""
+def settled(array: Array, parameters: Parameters, pixel_mm: float) -> dict[str, float]:
+    """Return how far from the axis the patient of this slice reaches, so that the channels are the same in all of a series."""
     radius, _ = polar(array.shape, pixel_mm)
+    return {"reach_mm": 0.9 * float(np.percentile(radius[patient(array)], 98))}
+
+
+def within_body(array: Array, parameters: Parameters, pixel_mm: float, beam: Beam) -> NDArray[np.intp]:
+    """Return the channels whose rings lie within the patient, at least in part, and are no dots; never none."""
     distance = np.abs(beam.positions_mm)
-    reach = 0.9 * np.percentile(radius[patient(array)], 98)
+    reach = parameters.get("reach_mm") or settled(array, parameters, pixel_mm)["reach_mm"]
     near = np.flatnonzero((distance < reach) & (distance > max(0.08 * reach, 3 * beam.spacing_mm)))
     return near if near.size else np.arange(1, beam.detectors - 1)

@@ -32,9 +32,18 @@ def field_radius_mm(array: Array, field_share: float, pixel_mm: float) -> float:
     return field_share * float(radius[patient(array)].max())
 
 
+def settled(array: Array, parameters: Parameters, pixel_mm: float) -> dict[str, float]:
+    """Return the radius of the field of view that fits this slice, so that a scan has one field of view."""
+    return {"radius_mm": field_radius_mm(array, parameters["field_share"], pixel_mm)}
+
+
+def _radius_mm(array: Array, parameters: Parameters, pixel_mm: float) -> float:
+    return parameters.get("radius_mm") or field_radius_mm(array, parameters["field_share"], pixel_mm)
+
+
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     """Return what the slice differs by when the detector ends at the field of view."""
-    radius_mm = field_radius_mm(array, parameters["field_share"], pixel_mm)
+    radius_mm = _radius_mm(array, parameters, pixel_mm)
     # Values below air are padding: they must not count as mass that is missing.
     small, small_mm = coarse(np.maximum(array, -1000) + 1000, pixel_mm, COARSE)
     beam = beam_for(small.shape, small_mm, views=VIEWS)
@@ -52,7 +61,7 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
 def region(array: Array, change: Array, parameters: Parameters, pixel_mm: float) -> Mask:
     """Return the bright rim of the field of view and all of the body outside."""
     radius, _ = polar(array.shape, pixel_mm)
-    edge = field_radius_mm(array, parameters["field_share"], pixel_mm) * (1 - RIM)
+    edge = _radius_mm(array, parameters, pixel_mm) * (1 - RIM)
     return np.asarray((radius > edge) & patient(array))
 
 
@@ -67,4 +76,5 @@ KIND: Final = Kind(
     draw=draw,
     change=change,
     region=region,
+    settle=settled,
 )
