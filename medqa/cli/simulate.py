@@ -140,9 +140,10 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
     if json_:
         sys.stdout.write(text + "\n")
     else:
-        _show(console, done, out, len(reading.series) - len(fitting))
+        unread = sum(item.kind == "unreadable" for item in reading.left_out)
+        _show(console, done, out, len(reading.series) - len(fitting), unread)
     for why, errors in refused.items():
-        print(f"{len(errors)} series left out. {why}", file=sys.stderr)
+        print(f"Left out: {len(errors)} series. {why}", file=sys.stderr)
     raise typer.Exit(1 if refused else 0)
 
 
@@ -243,7 +244,7 @@ def _unit(parameter: Mapping[str, Any]) -> str:
     return "" if parameter["unit"] == "1" else f" {parameter['unit']}"
 
 
-def _show(console: Console, done: list[tuple[Truth, Path]], out: Path, others: int) -> None:
+def _show(console: Console, done: list[tuple[Truth, Path]], out: Path, others: int, unread: int) -> None:
     from rich.table import Table
 
     from medqa.simulate.truth import SEVERITY
@@ -259,5 +260,7 @@ def _show(console: Console, done: list[tuple[Truth, Path]], out: Path, others: i
     masks = f"; where the artefacts are: {out / 'masks.npz'}" if (out / "masks.npz").exists() else ""
     lines = [f"Truth: {out / 'truth.json'}{masks}", f"Judge it: medqa assess {done[0][1]}"]
     if others:
-        lines.insert(0, f"{others} series of other modalities were left out.")
+        lines.insert(0, f"Of another modality and left out: {others} series.")
+    if unread:
+        lines.insert(0, f"Not readable: {unread} of the files; `medqa assess` says why.")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -38,8 +38,6 @@ _OF_FRAMES_THEMSELVES: Final = frozenset(
     {"no_position", "single_slice", "missing_slices", "uneven_spacing", "duplicate_positions", "ct_slope_varies"}
 )
 """Notes of the reader that follow from the frames that are there: they are found again."""
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,15 +116,10 @@ class DegradedSeries:
             mask=mask_facts(image.mask),
         )
 
-    def truth(self, frames: Sequence[FrameTruth] | None = None, progress: Progress | None = None) -> Truth:
+    def truth(self, frames: Sequence[FrameTruth] | None = None) -> Truth:
         """Return the truth of the series; what is known of its frames is found by making each of them, unless it is given."""
         if frames is None:
-            found = []
-            for index, image in enumerate(self.images()):
-                found.append(self.frame_truth(index, image))
-                if progress is not None:
-                    progress(index + 1, len(self.series.frames))
-            frames = found
+            frames = [self.frame_truth(index, image) for index, image in enumerate(self.images())]
         kept = {self.pixels(index).numbers.place for index in range(len(self.series.frames))}
         kind = described(self.series.modality).get(self.kind)
         return Truth(
@@ -134,6 +127,7 @@ class DegradedSeries:
             summary="" if kind is None else kind.summary,
             source="" if kind is None else kind.source,
             modality=self.series.modality,
+            local=kind is not None and kind.region is not None,
             level=self.plan.level,
             parameters=parameters(self.kind, self.plan),
             settled=self.settled,

@@ -39,7 +39,7 @@ class FrameTruth:
     affected: bool
     severity: float
     mask: MaskFacts | None = None
-    """None where the degradation is diffuse or the frame has none."""
+    """None where the degradation is diffuse, or local and nowhere in this frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ class Truth:
     summary: str
     source: str
     modality: str
+    local: bool
+    """Whether each affected frame has a mask; else the degradation is diffuse, everywhere in the frame."""
     level: int
     parameters: tuple[tuple[Parameter, float], ...]
     settled: Mapping[str, float]
@@ -88,6 +90,7 @@ class Truth:
             "summary": self.summary,
             "source": self.source,
             "modality": self.modality,
+            "extent": "local" if self.local else "diffuse",
             "level": self.level or None,
             "parameters": parameters,
             "settled": dict(self.settled),

@@ -109,7 +109,7 @@ def test_a_slab_of_metal_has_masks_by_uid_and_leaves_the_other_slices_as_they_we
     assert medqa("--kind=ct-metal", "--diameter-mm=8", scan, out, "--slab", "3-4").exit_code == 0
     truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))["series"][0]
     assert [frame["affected"] for frame in truth["frames"]] == [False, False, True, True, False, False]
-    assert truth["slab"] == [2, 3]
+    assert (truth["slab"], truth["extent"]) == ([2, 3], "local")
     with np.load(out / "masks.npz") as masks:
         assert set(masks) == {frame["sop_instance_uid"] for frame in truth["frames"] if frame["affected"]}
         for frame in truth["frames"][2:4]:
