@@ -10,7 +10,8 @@ edges of anatomy and are cut to that, so that one rib along a border makes no bl
 noise of variance N give sqrt(1 + B / N). Blocks are sought where an encoder puts them, from the first pixel on: an image that was
 cropped or resampled after it had been compressed does not show them. JPEG 2000 and HTJ2K make no blocks.
 
-The cut of the finding was set on the training scans, none of which was compressed with loss: see `HIGH`.
+The cut of the finding was set on the training scans, none of which was compressed with loss: 103 single frames have 0.96 to 1.04.
+JPEG of 8 bits over a window of 400 HU has 1.13 to 1.3 at quality 75 and 1.2 to 1.5 at 50; at 90 it may be within the noise.
 """
 
 from __future__ import annotations

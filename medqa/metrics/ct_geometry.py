@@ -7,8 +7,8 @@
 Source: DICOM PS3.3 C.7.6.2 (Image Position, Image Orientation, Slice Thickness), C.7.3.1.1.2 (Patient Position), C.8.2.1
 (Gantry/Detector Tilt). Positions count, not the declared spacing. The tilt of the gantry must be seen in the orientation of the
 slices. Whatever the position of the patient, the columns of an axial image run towards the table: to the back of a supine patient,
-to the left of one on the left side; where they do not, left and right may be exchanged. All 64 training series that name a
-position and are axial keep this; none of 29 with a declared tilt is off by more than 0.1 degrees.
+to the left of one on the left side; where they do not, left and right may be exchanged. All 65 training series that name a position
+keep this; both with a tilted gantry lie as declared to 0.1 degrees. In five the slices do not touch: all are excerpts.
 """
 
 from __future__ import annotations

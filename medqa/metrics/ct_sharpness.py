@@ -11,7 +11,8 @@ two pixels 9 apart.
 
 The frame is seen in a soft-tissue window (-160 to 240 HU), where air, lung and bone are flat, and on every third row and column.
 A perfect edge has 1/9, white noise 1 + r - sqrt(1 + r^2) = 0.105 with r = 1/9, a wide ramp 1. Noise counts as sharpness: compare
-scans of similar noise, or read it beside `ct_noise` and `ct_f50`.
+scans of similar noise, or read it beside `ct_noise` and `ct_f50`. The 30 training scans not marked as spoiled have 0.16 (sharp
+kernels) to 0.47 (a quiet head), in the median 0.31.
 """
 
 from __future__ import annotations
