@@ -9,8 +9,10 @@ sectors is what a closed ring leaves, and the median over four neighbouring sect
 between the sectors says how much chance would leave, and is taken off in squares. What remains is an amplitude in HU, about zero
 where there are no rings, negative where sectors agree less than chance has it.
 
-A frame is reported over 2 HU of rings or 8 HU of arcs. In the training scans that are not marked as spoiled (48 frames of 29 scans)
-97.5 percent of the frames have at most 0.3 and 6.2 HU, and the largest 1.8 and 7.4 HU.
+A frame is reported over 2 HU of rings or 8 HU of arcs. In the training scans that are not marked as spoiled (53 frames of 30
+series) 97.5 percent of the frames have at most 1.3 and 6.7 HU, and the largest 1.8 and 7.4 HU. Simulated rings of 8, 16, 32 and
+64 HU in 14 of them are told from the clean slices with an AUC of 0.87, 0.97, 0.97 and 0.97 (rings), simulated arcs of 20, 40, 80
+and 160 HU on their tracks with 0.60, 0.72, 0.86 and 0.85 (arcs).
 
 The axis is where the header says data were collected about (Data Collection Center). Few headers do; then two places are tried,
 and the one with the stronger rings holds: the origin of the patient's coordinates where it lies within a quarter of the image from
@@ -46,6 +48,8 @@ CELL_PIXELS: Final = 1.5
 WINDOW_MM: Final = 8.0
 TISSUE_HU: Final = (-300.0, 450.0)
 """Wider than soft tissue, so that strong rings do not push pixels out of it."""
+MAX_LINE_HU: Final = 120.0
+"""What stands out by more is a calcified wall or a vessel with contrast, and counts as this much."""
 MIN_RADIUS_MM: Final = 10.0
 """Closer in, cells hold a pixel or two."""
 MIN_PIXELS: Final = 3
@@ -156,7 +160,7 @@ def across_lines(sums: Any, counts: Any, filled: Mask, step_mm: float) -> Grid:
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=1)
     middle = np.partition(windows, reach, axis=-1)[..., reach]
     # A window with a NaN in it has no sum.
-    difference: Grid = means - middle + 0 * windows.sum(axis=-1)
+    difference: Grid = np.clip(means - middle, -MAX_LINE_HU, MAX_LINE_HU) + 0 * windows.sum(axis=-1)
     return difference
 
 

@@ -9,9 +9,11 @@ are clipped first, so that vessels and the rims of organs weigh little.
 Sources: Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), chapter 5 (a view leaves its trace on one ray of the
 spectrum); Barrett and Keat, RadioGraphics 2004; 24:1679 (10.1148/rg.246045065) for the causes.
 
-A frame is reported over 17 HU, or over 12 HU where one direction has more than 2.2 times the power of the median direction. In the
-training scans that are not marked as spoiled (48 frames of 29 scans) 97.5 percent of the frames have at most 16.1 HU; one, of a
-spine that was resampled before it was published, is over the cuts (28 HU along its rows).
+A frame is reported over 17 HU, or over 12 HU where one direction has more than 2.2 times the power of the median direction. In
+the training scans that are not marked as spoiled (53 frames of 30 series) 97.5 percent of the frames have at most 15.7 HU; one,
+of a spine that was resampled before it was published, is over the cuts (28 HU along its rows). Simulated starvation of 12, 24, 48
+and 96 HU in 14 of them is told from the clean slices with an AUC of 0.65, 0.98, 1.0 and 1.0; too few views (180, 120, 72, 45 over
+half a turn), whose streaks run in all directions, with 0.56, 0.66, 0.85 and 0.93.
 
 Angles are those seen in the image: 0 degrees along the rows, 90 along the columns, 45 from the lower left to the upper right.
 """

@@ -41,7 +41,7 @@ SOFT_HU: Final = (-150.0, 600.0)
 """Truncation may lift fat and muscle by hundreds of HU."""
 MIN_ELEMENTS: Final = 10
 MAX_RIM_HU: Final = 30.0
-MIN_CIRCLE_SHARE: Final = 0.08
+MIN_CIRCLE_SHARE: Final = 0.12
 """Of the outline on the smallest circle about the axis; ellipses have less."""
 MIN_SHARE: Final = 0.02
 """Under this the body only grazes the border, and there is no rim to speak of."""

@@ -176,6 +176,17 @@ def test_the_phantom_with_ring_arcs_ranks_above_the_one_without(data, real_serie
     assert min(arcs["acb2_a"], arcs["acb2_b"]) > 1.5 > max(arcs["acb1_low"], arcs["acb1_full"])
 
 
+def test_a_real_header_puts_the_axis_where_the_scanner_has_it(data, real_series) -> None:
+    (series,) = read(data / "ct" / "totalseg_mct.zip").series
+    real_series.append("totalseg_mct")
+    # 188 mm above the patient's origin, as high as the table stands; the field of view of 500 mm is centred there.
+    header = series.frames[0].header
+    assert header.collection_centre_mm is not None
+    assert header.collection_centre_mm[:2] == (0.0, -188.0)
+    assert header.spacing_mm is not None
+    assert ct_rings.axes(header, (header.rows, header.columns), header.spacing_mm) == [(255.5, 255.5)]
+
+
 def test_rings_drawn_into_a_real_scan_raise_it(data, real_series) -> None:
     (series,) = read(data / "ct" / "tcga_34_5236.zip").series
     real_series.append("tcga_34_5236")
