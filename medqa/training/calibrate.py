@@ -72,7 +72,8 @@ def calibrate(network: MalNet | BagDenseNet, samples: Sequence[Sample], *, stret
     round_weights(network)
     items = series_items(network, samples)
     fitted = fit(items)
-    curve = no_surer_than_shown(fitted, items)
+    # MAL votes by its score: no cut lies on its probability.
+    curve = fitted if isinstance(network, MalNet) else no_surer_than_shown(fitted, items)
     return Calibrated(scale=scale, curve=curve, flattened=curve != fitted, items=items, asked=asked)
 
 
