@@ -173,6 +173,7 @@ def test_calibrating_twice_changes_nothing_the_second_time(tmp_path: Path):
     network = Run("mal", "MR", tmp_path, Schedule()).average
     first = calibrate.calibrate(network, samples())
     facts = first.facts("mal", 1.0)
+    assert first.curve == calibrate.fit(first.items), "no cut lies on the probability of MAL: it stays as fitted"
     assert facts["prevalence"] == calibrate.PREVALENCE
     assert facts["validation"]["clean"]["subjects"] == 2
     second = calibrate.calibrate(network, samples(), stretched=facts["stretch"])
