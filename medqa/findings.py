@@ -89,6 +89,18 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     ),  # adequate, limit, quantities
 }
 
+ARTEFACTS: Final = (
+    "ct_motion",
+    "ct_streaks",
+    "ct_rings",
+    "ct_truncation",
+    "ct_oversmoothed",
+    "ct_noise_uneven",
+    "ct_saturated",
+    "ct_blocks",
+)
+"""Notes that name what is to be seen in the images, and where: they say why a series was flagged, but flag none themselves."""
+
 REASONS: Final[frozenset[str]] = frozenset(
     {
         "adequate",  # values: score, witnesses

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from medqa.assessment import Assessment, Finding, NotChecked, Scalar, Significance, Verdict
 from medqa.codes import Code, Unit
+from medqa.findings import ARTEFACTS
 from medqa.measurement import Measurement
 
 LANGUAGES: Final = ("en", "ja")
@@ -201,6 +202,8 @@ def causes(assessment: Assessment) -> tuple[Finding, ...]:
         return ()
     grave = (Significance.CERTAIN, Significance.AGAINST)
     chosen = [item for rank in grave for item in assessment.findings if item.significance is rank]
+    if assessment.reason != "review_doubt":
+        chosen += _widest(assessment.findings)
     chosen += [item for name in _NETWORK_CAUSES for item in assessment.findings if item.message == name]
     if assessment.reason == "review_silent":
         chosen += [item for item in assessment.findings if item.message == "low_score_frames"]
@@ -210,6 +213,19 @@ def causes(assessment: Assessment) -> tuple[Finding, ...]:
         named = assessment.reason_values.get("finding")
         chosen.sort(key=lambda item: item.message != named)
     return tuple(item for place, item in enumerate(chosen) if item not in chosen[:place])
+
+
+def _widest(findings: Iterable[Finding]) -> list[Finding]:
+    """Return what is to be seen in the images, of each kind the finding over most slices, in the order of `ARTEFACTS`."""
+    best: dict[str, Finding] = {}
+    for item in findings:
+        if item.message in ARTEFACTS and (item.message not in best or _slices(item) > _slices(best[item.message])):
+            best[item.message] = item
+    return [best[name] for name in ARTEFACTS if name in best]
+
+
+def _slices(finding: Finding) -> int:
+    return 0 if finding.frames is None else finding.frames[1] - finding.frames[0] + 1
 
 
 def sentence(assessment: Assessment, lang: str = FALLBACK) -> str:

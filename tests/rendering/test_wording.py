@@ -123,3 +123,31 @@ def test_document_is_the_assessment_and_its_sentences() -> None:
     assert [entry["text"] for entry in again["findings"]] == [wording.finding_text(item, "ja") for item in made.findings]
     assert again["not_checked"][0]["text"] == "患者さんの周りの空気：装置が背景を消しています"
     assert not re.search("SECRET|Doe", json.dumps(document))
+
+
+def test_a_flagged_series_names_what_is_to_be_seen_and_where_before_what_the_networks_say() -> None:
+    seen = [
+        finding("ct_streaks", values={"angle": 12.0, "amplitude": 20.0}, frames=(2, 2)),
+        finding("ct_streaks", values={"angle": 37.0, "amplitude": 40.0}, frames=(40, 57)),
+        finding("mal_against", values={"score": 1.2, "limit": 2.0}, frames=(40, 57)),
+    ]
+    flagged = dataclasses.replace(
+        factories.assessment(factories.series()),
+        verdict=Verdict.REVIEW,
+        reason="review_one_against",
+        reason_values={"witness": "mal"},
+        findings=tuple(seen),
+    )
+    said = wording.sentence(flagged)
+    assert "streaks along 37° (40 HU), slices 41–58; image score 1.2 of 4" in said
+    assert "12°" not in said
+
+
+def test_an_adequate_series_is_not_excused_by_notes() -> None:
+    adequate = dataclasses.replace(
+        factories.assessment(factories.series()),
+        verdict=Verdict.ADEQUATE,
+        reason="adequate",
+        findings=(finding("ct_streaks", frames=(1, 2)),),
+    )
+    assert "streaks" not in wording.sentence(adequate)
