@@ -38,6 +38,7 @@ _UNIT_SYMBOLS: Final[dict[str, str]] = {
     Unit.PER_MM.value: "1/mm",
     Unit.ARBITRARY.value: "",
     Unit.ONE.value: "",
+    Unit.DEGREE.value: "°",
     Unit.COUNT.value: "",
     Unit.SCORE.value: "",
 }
@@ -120,7 +121,7 @@ def unit_symbol(unit: Code) -> str:
 def quantity_text(value: float, unit: Code) -> str:
     """Write a number with its unit."""
     symbol = unit_symbol(unit)
-    space = "" if symbol == "%" else " "
+    space = "" if symbol in ("%", "°") else " "
     return f"{number(value)}{space}{symbol}" if symbol else number(value)
 
 
