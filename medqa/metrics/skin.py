@@ -157,5 +157,7 @@ def crossings(levels: Values, level: float, middle: int) -> Values:
     before = np.maximum(first - 1, 0)
     high = np.take_along_axis(levels, before[..., None], axis=-1)[..., 0]
     low = np.take_along_axis(levels, first[..., None], axis=-1)[..., 0]
+    # Where the search begins below the level already there is no crossing.
+    there &= high >= level
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(there, before + (high - level) / (high - low) - middle, np.nan)

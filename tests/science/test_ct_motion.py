@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.special import erf
 
 from medqa.errors import NotApplicable
-from medqa.metrics import ct_motion
+from medqa.metrics import ct_motion, skin
 from medqa.reader import read
 from medqa.regions import Regions
 from tests.science.factories import make_image, make_series
@@ -79,6 +79,13 @@ def test_a_constant_and_turns_by_a_quarter_change_nothing(offset: float, turns: 
     moved = np.rot90(made + np.float32(offset), turns)
     found = partial_of(np.ascontiguousarray(moved[::-1] if mirror else moved))
     assert found["extent"] == pytest.approx(partial_of(made)["extent"], rel=0.1)
+
+
+def test_where_the_search_begins_below_the_level_there_is_no_crossing() -> None:
+    levels = np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0], [1.0] * 7])
+    found = skin.crossings(levels, 0.75, 4)
+    assert np.isnan(found[[0, 2]]).all()
+    assert found[1] == pytest.approx(3.5 - 4)
 
 
 def test_the_finding_names_extent_and_slices() -> None:
