@@ -62,6 +62,15 @@ train: $(VENV)/.test
 	$(BIN)/python -m medqa.training all $(ARGS)
 	$(BIN)/python -m tests.proofs.verdicts
 
+# Evidence on real scans (about an hour on two cores), the physics witness, and the page of the metrics.
+physics: $(VENV)/.test
+	$(BIN)/python -m medqa.training.physics evidence --part 0/2 & $(BIN)/python -m medqa.training.physics evidence --part 1/2; wait
+	$(BIN)/python -m medqa.training.physics fit
+	$(BIN)/python -m tests.proofs.metrics
+
+sheets: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.sheets $(ARGS)
+
 verdicts: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.verdicts $(ARGS)
 
