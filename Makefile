@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: all demo test check answers bench kill scans train verdicts docs wheel clean
+.PHONY: all demo test check answers bench kill physics scans sheets train verdicts wheel clean
 
 all: $(VENV)/.medqa
 
