@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from medqa.cli import assess, config, demo, doctor, models, send, serve, simulate
+from medqa.cli import assess, config, demo, doctor, iqac, models, send, serve, simulate
 from medqa.errors import MedqaError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ for _name, _module in {
     "send": send,
     "demo": demo,
     "simulate": simulate,
+    "iqac": iqac,
     "models": models,
     "doctor": doctor,
 }.items():

@@ -94,7 +94,7 @@ def detectability(
         `constant_image` where there is no noise in what the observer looks at.
     """
     step = highest_per_mm / SAMPLES
-    frequency = (np.arange(SAMPLES) + 0.5) * step
+    frequency: NDArray[np.float64] = np.asarray((np.arange(SAMPLES) + 0.5) * step, dtype=np.float64)
     kept = np.ones_like(frequency) if ttf is None else ttf(frequency)
     seen = (disc.transform(frequency) * kept) ** 2
     sensitivity = np.ones_like(frequency) if eye is None else eye.response(frequency) ** 2
