@@ -155,3 +155,9 @@ class OutputRefused(MedqaError):
     """Nothing was written to {folder}: {reason}. Give a folder that is new or empty."""
 
     code = "MQ702"
+
+
+class InvalidPhantom(MedqaError):
+    """The phantom {phantom} cannot be made: {reason}. `medqa phantom --list` describes every phantom and vendor."""
+
+    code = "MQ703"

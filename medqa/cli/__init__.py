@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from medqa.cli import assess, config, demo, doctor, iqac, models, send, serve, simulate
+from medqa.cli import assess, config, demo, doctor, iqac, models, phantom, send, serve, simulate
 from medqa.errors import MedqaError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ for _name, _module in {
     "demo": demo,
     "simulate": simulate,
     "iqac": iqac,
+    "phantom": phantom,
     "models": models,
     "doctor": doctor,
 }.items():

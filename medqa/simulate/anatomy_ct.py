@@ -57,7 +57,7 @@ def paint_slice(patient: Patient, grid: Grid, z: float, generator: np.random.Gen
     paint(cavity, grid, z, patient.organs)
     image += inside * (cavity - image)
     paint(image, grid, z, _ribs(patient, z))
-    paint(image, grid, z, _spine(z))
+    paint(image, grid, z, spine(z))
     texture = ndimage.gaussian_filter(generator.standard_normal(image.shape, dtype=np.float32), 2.2 / grid.pixel_mm)
     tissue = (image > -130) & (image < 260)
     image[tissue] += np.float32(4.0) * (texture / texture.std())[tissue]
@@ -188,7 +188,8 @@ def _ribs(patient: Patient, z: float) -> list[Shape]:
     return shapes
 
 
-def _spine(z: float) -> list[Shape]:
+def spine(z: float) -> list[Shape]:
+    """Return vertebra or disc, arch and muscles of the back at height `z`."""
     level = z % VERTEBRA_MM
     disc = level < 8
     body = [

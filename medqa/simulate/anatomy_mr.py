@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import numpy as np
 
-from medqa.simulate.shapes import Ellipsoid, Grid, Rod, Shape, paint, soft
+from medqa.simulate.shapes import Ellipsoid, Grid, Rod, Shape, paint, paint_depth
 from medqa.volume import Array
 
 WHITE_MATTER, GREY_MATTER, CSF, FAT, MUSCLE, BONE, VITREOUS = 720.0, 530.0, 170.0, 980.0, 430.0, 60.0, 150.0
 BRAIN = ((0.0, -2.0, 12.0), (66.0, 82.0, 66.0))
 """Centre and radii along (x, y, z)."""
+
+
+class Tissues(NamedTuple):
+    """What the parts of the brain are painted with."""
+
+    csf: float
+    grey: float
+    white: float
+
+
+T1: Final = Tissues(CSF, GREY_MATTER, WHITE_MATTER)
 CORTEX_MM, SULCUS_MM = 3.6, 0.9
 DEEPEST_SULCUS_MM = 20.0
 
 
 def head(grid: Grid, generator: np.random.Generator) -> Array:
     """Return the head without noise, `(z, y, x)`."""
-    folds = _folds(grid, generator, 4.6)
-    folia = _folds(grid, generator, 2.6)
+    folds = folds_of(grid, generator, 4.6)
+    folia = folds_of(grid, generator, 2.6)
     out = np.zeros((grid.slices, grid.size, grid.size), dtype=np.float32)
     for index, z in enumerate(grid.heights_mm):
         image = out[index]
         paint(image, grid, float(z), _outside())
-        _brain(image, grid, float(z), folds[index])
-        _cerebellum(image, grid, float(z), folia[index])
+        brain(image, grid, float(z), folds[index])
+        cerebellum(image, grid, float(z), folia[index])
         paint(image, grid, float(z), _deep())
         paint(image, grid, float(z), _face())
-    out *= 1 + 0.02 * _folds(grid, generator, 5.0)
+    out *= 1 + 0.02 * folds_of(grid, generator, 5.0)
     return np.maximum(out, 0)
 
 
@@ -39,7 +52,7 @@ def receive_profile(grid: Grid, generator: np.random.Generator) -> Array:
     return np.asarray(0.96 + rim + (tilt[0] * x + tilt[1] * y + tilt[2] * z) / 90, dtype=np.float32).clip(0.5, 1.5)
 
 
-def _folds(grid: Grid, generator: np.random.Generator, scale_mm: float) -> Array:
+def folds_of(grid: Grid, generator: np.random.Generator, scale_mm: float) -> Array:
     """Return smooth Gaussian noise of unit deviation; its zeros are the sheets along which the cortex folds in."""
     from scipy import ndimage
 
@@ -49,41 +62,38 @@ def _folds(grid: Grid, generator: np.random.Generator, scale_mm: float) -> Array
     return np.asarray(smooth / smooth.std(), dtype=np.float32)
 
 
-def _sheet_distance(folds: Array, pixel_mm: float) -> Array:
+def sheet_distance(folds: Array, pixel_mm: float) -> Array:
     """Return about how far a pixel is from the nearest zero of `folds`, in mm."""
     slope = np.hypot(*np.gradient(folds, pixel_mm))
     return np.asarray(np.abs(folds) / np.maximum(slope, 0.02), dtype=np.float32)
 
 
-def _brain(image: Array, grid: Grid, z: float, folds: Array) -> None:
+def brain(image: Array, grid: Grid, z: float, folds: Array, tissues: Tissues = T1) -> None:
+    """Paint the hemispheres at height `z`, their cortex folded along the zeros of `folds`, `(y, x)`."""
     y, x = grid.plane()
     (cx, cy, cz), (rx, ry, rz) = BRAIN
     r = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2)
     depth = np.asarray((1 - r) * rx, dtype=np.float32)
     # Sulci end in the depth; the cleft between the hemispheres is one more.
-    to_sheet = _sheet_distance(folds, grid.pixel_mm) + np.maximum(depth - DEEPEST_SULCUS_MM + 8 * np.abs(folds), 0)
+    to_sheet = sheet_distance(folds, grid.pixel_mm) + np.maximum(depth - DEEPEST_SULCUS_MM + 8 * np.abs(folds), 0)
     to_cleft = np.abs(x) + np.maximum(12 - (np.abs(y) + z - 8) / 2, 0)
     distance = np.minimum(np.minimum(depth - 1.5, to_sheet), to_cleft)
-    paint_depth(image, depth + 2.0, CSF, grid)
-    paint_depth(image, np.minimum(distance - SULCUS_MM, depth), GREY_MATTER, grid)
-    paint_depth(image, np.minimum(distance - SULCUS_MM - CORTEX_MM, depth), WHITE_MATTER, grid)
+    paint_depth(image, depth + 2.0, tissues.csf, grid)
+    paint_depth(image, np.minimum(distance - SULCUS_MM, depth), tissues.grey, grid)
+    paint_depth(image, np.minimum(distance - SULCUS_MM - CORTEX_MM, depth), tissues.white, grid)
 
 
-def _cerebellum(image: Array, grid: Grid, z: float, folia: Array) -> None:
+def cerebellum(image: Array, grid: Grid, z: float, folia: Array, tissues: Tissues = T1) -> None:
+    """Paint the cerebellum at height `z`, its leaves along the zeros of `folia`, `(y, x)`."""
     y, x = grid.plane()
     r = np.sqrt((x / 50) ** 2 + ((y - 44) / 34) ** 2 + ((z + 36) / 26) ** 2)
     depth = np.asarray((1 - r) * 28, dtype=np.float32)
     if depth.max() <= 0:
         return
-    distance = np.minimum(depth, _sheet_distance(folia, grid.pixel_mm) + np.maximum(depth - 16, 0))
-    paint_depth(image, depth + 2, CSF, grid)
-    paint_depth(image, np.minimum(distance - 0.3, depth), GREY_MATTER, grid)
-    paint_depth(image, np.minimum(distance - 2.4, depth), WHITE_MATTER, grid)
-
-
-def paint_depth(image: Array, depth_mm: Array, value: float, grid: Grid) -> None:
-    """Blend a value in where the depth is positive, in place."""
-    image += soft(depth_mm, grid.pixel_mm) * (np.float32(value) - image)
+    distance = np.minimum(depth, sheet_distance(folia, grid.pixel_mm) + np.maximum(depth - 16, 0))
+    paint_depth(image, depth + 2, tissues.csf, grid)
+    paint_depth(image, np.minimum(distance - 0.3, depth), tissues.grey, grid)
+    paint_depth(image, np.minimum(distance - 2.4, depth), tissues.white, grid)
 
 
 def _outside() -> list[Shape]:

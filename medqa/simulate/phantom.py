@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate import anatomy_ct, anatomy_mr, anatomy_pet
+from medqa.simulate.ct_scan import Known, combined
 from medqa.simulate.shapes import Grid
 from medqa.volume import Array
 
@@ -30,11 +31,12 @@ PET_FILTER_MM: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Phantom:
-    """Slices from the feet up, `(z, y, x)` float32: HU, arbitrary units or Bq/ml."""
+    """Slices from the feet up, `(z, y, x)` float32, in HU, arbitrary units or Bq/ml; `ct_phantoms` tells what is `known`."""
 
     modality: str
     array: Array
     grid: Grid
+    known: Known | None = None
 
 
 def ct(
@@ -125,15 +127,7 @@ def _ct_noise(clean: Array, grid: Grid, generator: np.random.Generator, realisat
     middle = len(chosen) // 2
     unit = tissue_noise(made[middle], soft_tissue(clean[chosen[middle]])) or float(made[middle].std())
     made /= np.float32(unit)
-    if len(chosen) == grid.slices:
-        return made
-    out = np.empty_like(clean)
-    for z in range(grid.slices):
-        near = np.argsort(np.abs(chosen - z), kind="stable")[:3]
-        weights = generator.standard_normal(near.size)
-        weights /= np.linalg.norm(weights)
-        out[z] = np.tensordot(weights.astype(np.float32), made[near], axes=1)
-    return out
+    return combined(made, chosen, grid.slices, generator)
 
 
 def _pet_scan(activity: Array, grid: Grid, generator: np.random.Generator, counts_per_kbq: float) -> Array:

@@ -119,6 +119,11 @@ def soft(depth_mm: Array, pixel_mm: float) -> Array:
     return np.asarray(np.clip(depth_mm / pixel_mm + 0.5, 0, 1), dtype=np.float32)
 
 
+def paint_depth(image: Array, depth_mm: Array, value: float, grid: Grid) -> None:
+    """Blend a value into a slice where the depth below a surface is positive, in place."""
+    image += soft(depth_mm, grid.pixel_mm) * (np.float32(value) - image)
+
+
 def paint(image: Array, grid: Grid, z: float, shapes: Iterable[Shape]) -> None:
     """Blend shapes into a slice `(y, x)`, the later over the earlier, in place."""
     axis = grid.axis_mm

@@ -6,18 +6,21 @@ Modules: PS3.3 A.3 (CT), A.4 (MR), A.21 (PET). UIDs are hashed from the seed, so
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from medqa import __version__, dicom_values
 from medqa.simulate.anatomy_pet import DOSE_BQ, HALF_LIFE_S, UPTAKE_S, WEIGHT_KG
 from medqa.simulate.phantom import Phantom
+from medqa.simulate.stored import WHOLE, Stored
 from medqa.volume import Array
 
 SOP_CLASSES: Final = {
@@ -34,8 +37,9 @@ _IMPLEMENTATION: Final = dicom_values.own_uid("implementation")
 class Form:
     """How a series of slices is written.
 
-    `label` tells series of one seed apart and becomes the Series Description; `values` overrides attributes by keyword; `slices` is
-    the number that a PET header declares.
+    `label` tells series of one seed apart and becomes the Series Description; `values` overrides attributes by keyword, and None
+    leaves one out; `slices` is the number that a PET header declares. `tilt_deg` leans the slices of a CT about the x axis, as a
+    tilted gantry does while the table still moves along z. `stored` holds for CT.
     """
 
     modality: str
@@ -46,6 +50,8 @@ class Form:
     label: str = "phantom"
     number: int = 1
     first_z_mm: float = 0.0
+    tilt_deg: float = 0.0
+    stored: Stored = WHOLE
     when: datetime.datetime = WHEN
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,33 +91,38 @@ def save(folder: Path, images: Iterable[Array], form: Form) -> tuple[Path, ...]:
 
 
 def instances(images: Iterable[Array], form: Form) -> Iterator[Dataset]:
-    """Yield an instance for each slice `(y, x)`, from the feet up; NaN becomes the padding of CT, else 0.
+    """Yield an instance for each slice `(y, x)`, from the feet up; NaN becomes the padding or lowest value of CT, else 0.
 
     One dataset is changed and yielded again: keep a copy, or be done with it before the next.
     """
     dataset = _common(form)
     HEADERS[form.modality](dataset, form)
     for keyword, value in form.values.items():
-        setattr(dataset, keyword, value)
+        if value is None:
+            dataset.pop(keyword, None)
+        else:
+            setattr(dataset, keyword, value)
+    down_y, down_z = math.cos(math.radians(form.tilt_deg)), math.sin(math.radians(form.tilt_deg))
     for index, image in enumerate(images):
         uid = dicom_values.own_uid("phantom instance", form.series_uid, str(index))
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
         dataset.InstanceNumber = index + 1
         z = form.first_z_mm + index * form.spacing_mm
         corner_y, corner_x = (-(size - 1) / 2 * form.pixel_mm for size in image.shape)
-        dataset.ImagePositionPatient = [_decimal(corner_x), _decimal(corner_y), _decimal(z)]
+        dataset.ImagePositionPatient = [_decimal(corner_x), _decimal(corner_y * down_y), _decimal(z + corner_y * down_z)]
         dataset.SliceLocation = _decimal(z)
         dataset.Rows, dataset.Columns = image.shape
         if form.modality == "PT":
             dataset.ImageIndex = index + 1
-        _put_pixels(dataset, image, form.modality)
+        _put_pixels(dataset, image, form)
         yield dataset
 
 
-def _put_pixels(dataset: Dataset, image: Array, modality: str) -> None:
-    if modality == "CT":
-        stored = np.clip(np.nan_to_num(np.rint(image), nan=-1024), -1024, 3071).astype("<i2")
-    elif modality == "MR":
+def _put_pixels(dataset: Dataset, image: Array, form: Form) -> None:
+    stored: NDArray[np.integer[Any]]
+    if form.modality == "CT":
+        stored = form.stored.values(image)
+    elif form.modality == "MR":
         stored = np.clip(np.rint(np.nan_to_num(image)), 0, MR_LARGEST).astype("<u2")
     else:
         top = max(float(np.nanmax(image)), 1e-3)
@@ -160,6 +171,12 @@ def _common(form: Form) -> Dataset:
 
 def _ct(dataset: Dataset, form: Form) -> None:
     del dataset.SpacingBetweenSlices  # no attribute of the CT IOD
+    stored = form.stored
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = stored.bits, stored.bits - 1, int(stored.signed)
+    if stored.padding is not None and stored.declared:
+        dataset.PixelPaddingValue = stored.padding
+    down = math.cos(math.radians(form.tilt_deg)), math.sin(math.radians(form.tilt_deg))
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, *(_decimal(cosine) for cosine in down)]
     _set(
         dataset,
         ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
@@ -170,7 +187,7 @@ def _ct(dataset: Dataset, form: Form) -> None:
         ExposureTime=500,
         Exposure=110,
         CTDIvol=8.4,
-        CTDIPhantomTypeCodeSequence=[_code("113691", "DCM", "IEC Body Dosimetry Phantom")],
+        CTDIPhantomTypeCodeSequence=[code("113691", "DCM", "IEC Body Dosimetry Phantom")],
         ExposureModulationType="XYZ_EC",
         FilterType="BODY",
         GeneratorPower=26,
@@ -186,11 +203,11 @@ def _ct(dataset: Dataset, form: Form) -> None:
         ReconstructionDiameter=420,
         DistanceSourceToDetector=949,
         DistanceSourceToPatient=541,
-        GantryDetectorTilt=0,
+        GantryDetectorTilt=_decimal(form.tilt_deg),
         TableHeight=150,
         RotationDirection="CW",
         ContrastBolusAgent="Iodine 350",
-        RescaleIntercept=0,
+        RescaleIntercept=stored.intercept,
         RescaleSlope=1,
         RescaleType="HU",
         WindowCenter=40,
@@ -249,8 +266,8 @@ def _pt(dataset: Dataset, form: Form) -> None:
         RadionuclideTotalDose=DOSE_BQ,
         RadionuclideHalfLife=HALF_LIFE_S,
         RadionuclidePositronFraction=0.9673,
-        RadionuclideCodeSequence=[_code("77004003", "SCT", "^18^Fluorine")],
-        RadiopharmaceuticalCodeSequence=[_code("35321007", "SCT", "Fluorodeoxyglucose F^18^")],
+        RadionuclideCodeSequence=[code("77004003", "SCT", "^18^Fluorine")],
+        RadiopharmaceuticalCodeSequence=[code("35321007", "SCT", "Fluorodeoxyglucose F^18^")],
     )
     _set(
         dataset,
@@ -283,11 +300,11 @@ def _pt(dataset: Dataset, form: Form) -> None:
         EnergyWindowRangeSequence=[_set(Dataset(), EnergyWindowLowerLimit=435, EnergyWindowUpperLimit=650)],
         PatientOrientationCodeSequence=[
             _set(
-                _code("102538003", "SCT", "recumbent"),
-                PatientOrientationModifierCodeSequence=[_code("40199007", "SCT", "supine")],
+                code("102538003", "SCT", "recumbent"),
+                PatientOrientationModifierCodeSequence=[code("40199007", "SCT", "supine")],
             )
         ],
-        PatientGantryRelationshipCodeSequence=[_code("102540008", "SCT", "headfirst")],
+        PatientGantryRelationshipCodeSequence=[code("102540008", "SCT", "headfirst")],
     )
 
 
@@ -300,7 +317,8 @@ def _set(dataset: Dataset, **values: Any) -> Dataset:
     return dataset
 
 
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """Return a coded concept."""
     return _set(Dataset(), CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("serve", "assess", "send", "demo", "simulate", "iqac", "models", "doctor", "config")
+COMMANDS = ("serve", "assess", "send", "demo", "simulate", "iqac", "phantom", "models", "doctor", "config")
 
 
 def test_the_readme_stays_short_and_shows_a_report() -> None:
