@@ -40,6 +40,10 @@ LOWEST_NOISE_HU: Final = 5.0
 NOISE_VIEWS: Final = 360
 MODULATION: Final = 0.5
 """Share of the angular change of attenuation that the tube current follows."""
+CHANNELS: Final = 3
+"""Channels a pixel for the noise to be added: wider ones beat with the pixels and leave bands along the rows and columns."""
+HIGHEST: Final = 0.6
+"""Highest frequency of the noise in cycles per pixel: what is above half a cycle folds back, as in a scan."""
 THICKEST: Final = 98
 """Percentile of a view's rays that counts as its thickest way."""
 USUAL_CUTOFF: Final = 0.6
@@ -145,14 +149,15 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     scanner = {**DEFAULTS, **parameters}
     if scanner["dose"] >= 1:
         return np.zeros_like(array)
-    beam = beam_for(array.shape, pixel_mm, views=NOISE_VIEWS)
+    beam = beam_for(array.shape, pixel_mm, views=NOISE_VIEWS, spacing_mm=pixel_mm / CHANNELS)
     variance = rays(array, pixel_mm, beam, scanner)
     noise = np.random.default_rng(int(scanner["seed"])).standard_normal(variance.added.shape, dtype=np.float32)
-    bare = fft.rfft2(reconstruct(noise * np.sqrt(variance.added), beam, array.shape, pixel_mm))
+    noise *= np.sqrt(variance.added)
+    bare = fft.rfft2(reconstruct(noise, beam, array.shape, pixel_mm, kernel="ram-lak", cutoff_per_mm=HIGHEST / pixel_mm))
     own, added = (expected_deviation(each, beam, array.shape, pixel_mm) for each in variance)
     match = _match(array, bare, own, added, scanner["cutoff_per_mm"] * pixel_mm)
     cutoff = match.cutoff if match else scanner["cutoff_per_mm"] * pixel_mm or USUAL_CUTOFF
-    made = own_noise.under_hann(bare, array.shape, cutoff)
+    made = own_noise.under_kernel(bare, array.shape, cutoff)
     inside = body(array)
     unit = deviation(made, array) * float(np.median(own[inside] / added[inside]))
     own_hu = unit * np.sqrt(match.factor) if match else tissue_noise(array, soft_tissue(array))
@@ -171,7 +176,7 @@ def _match(array: Array, bare: NDArray[np.complex64], own: Array, added: Array, 
     unit = np.median(own[tissue.inner])
     measured = own_noise.variances(array, tissue, own / unit)
     first = given or own_noise.first_guess(measured)
-    made = own_noise.variances(own_noise.under_hann(bare, array.shape, first), tissue, added / unit)
+    made = own_noise.variances(own_noise.under_kernel(bare, array.shape, first), tissue, added / unit)
     return own_noise.Match(given, own_noise.level(measured, made)) if given else own_noise.match(measured, made, first)
 
 
