@@ -24,8 +24,11 @@ from medqa.training.cache import spaced
 from medqa.training.scans import Scan
 from medqa.volume import Array
 
-FRAMES: Final = 2
-LEVELS: Final = (1, 2, 3, 4)
+FRAMES: Final = {"test": 2}
+"""Frames of a scan, by its role: one where it is not named here."""
+LEVELS: Final = {"test": (1, 2, 3, 4)}
+"""Levels by the role of a scan: test subjects are followed from level to level, the others teach what is clearly spoiled."""
+CLEARLY_SPOILED: Final = (3, 4)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ def read_rows(path: Path) -> list[Row]:
     return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def make_rows(scans: Iterable[Scan], path: Path, *, levels: Sequence[int] = LEVELS, frames: int = FRAMES) -> None:
+def make_rows(scans: Iterable[Scan], path: Path) -> None:
     """Measure scans that are not in the table yet, and append their rows; a scan that cannot be read is logged and left out."""
     done = {row.scan for row in read_rows(path)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +63,7 @@ def make_rows(scans: Iterable[Scan], path: Path, *, levels: Sequence[int] = LEVE
         if scan.key in done:
             continue
         try:
-            rows = list(_scan_rows(scan, levels, frames))
+            rows = list(_scan_rows(scan))
         except MedqaError as error:
             log.warning("%s left out: %s", scan.key, error)
             continue
@@ -69,20 +72,20 @@ def make_rows(scans: Iterable[Scan], path: Path, *, levels: Sequence[int] = LEVE
         log.info("%s: %d rows", scan.key, len(rows))
 
 
-def _scan_rows(scan: Scan, levels: Sequence[int], count: int) -> Iterator[Row]:
+def _scan_rows(scan: Scan) -> Iterator[Row]:
     from medqa.reader import read
 
     found = [series for series in read(scan.path).series if series.modality == scan.modality and series.frames]
     if not found:
         return
-    series = _few(max(found, key=lambda one: len(one.frames)), count)
+    series = _few(max(found, key=lambda one: len(one.frames)), FRAMES.get(scan.role, 1))
     clean = [frame.read() for frame in series.frames]
     yield _row(scan, series, clean, "", 0, 0.0)
     if not scan.clean:
         return
     for kind in ct.KINDS.values():
         seed = int.from_bytes(hashlib.sha256(f"{scan.key}/{kind.name}".encode()).digest()[:8])
-        for level in levels:
+        for level in LEVELS.get(scan.role, CLEARLY_SPOILED):
             # The same seed for every level: only the strength differs.
             pixel_mm = float(np.mean(clean[0].spacing_mm))
             plan = kind.plan(np.random.default_rng(seed), pixel_mm=pixel_mm, level=level)

@@ -23,7 +23,7 @@ from medqa.agreement import Agreement, auc
 from medqa.iqa.card import METADATA, PHYSICS_MODEL, file_digest
 from medqa.iqa.physics import Feature, LogisticModel
 from medqa.training.calibrate import PREVALENCE
-from medqa.training.evidence import Row, make_rows, read_rows
+from medqa.training.evidence import CLEARLY_SPOILED, Row, make_rows, read_rows
 from medqa.training.scans import scans
 
 QUANTITIES: Final[dict[str, bool]] = {
@@ -45,7 +45,7 @@ QUANTITIES: Final[dict[str, bool]] = {
     "ct_saturated": False,
 }
 """Quantities that the model weighs, chosen by what they mean and before any fit, and whether each spreads by factors."""
-SPOILED_FROM: Final = 3
+SPOILED_FROM: Final = min(CLEARLY_SPOILED)
 """Levels from here count as clearly spoiled, as for the networks."""
 STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the ridge penalty; cross-validation over training subjects picks one."""
@@ -224,7 +224,7 @@ def card(model: LogisticModel, facts: dict[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "- Measurements of two frames a scan; a whole series has more.",
+        "- Measurements of one or two frames a scan; a whole series has more.",
         "- No radiologist's judgement went in: labels are declared strengths of simulated faults.",
         "- It knows the kinds above. A smooth image may be a good one: what reconstruction did is judged by texture alone.",
     ]
