@@ -199,8 +199,9 @@ def _lung_vessels(side: float, generator: np.random.Generator) -> list[Shape]:
     """Return a tree that leaves the hilum and forks until its branches are finer than a millimetre, and the first bronchi."""
     shapes: list[Shape] = []
     hilum = np.array([side * 34.0, 14.0, 24.0])
-    for _ in range(18):
-        direction = generator.standard_normal(3) * (0.8, 1.0, 1.3) + (side * 0.7, 0, 0)
+    for number in range(20):
+        lean = (0.7, 0.0, 0.0) if number < 14 else (0.45, 0.35, -1.6)  # the others go to the base
+        direction = generator.standard_normal(3) * (0.8, 1.0, 1.3) * (1.0 if number < 14 else 0.5) + np.multiply(lean, (side, 1, 1))
         _branch(shapes, hilum, direction, float(generator.uniform(4.6, 6.0)), float(generator.uniform(26, 40)), generator)
     for _ in range(5):
         direction = generator.standard_normal(3) * (0.5, 0.7, 1.0) + (side * 0.9, 0.1, 0)
@@ -215,7 +216,7 @@ def _branch(
     unit = direction / np.linalg.norm(direction)
     end = start + unit * length
     shapes.append(Rod(_vector(start), _vector(end), radius, BLOOD - 20 if radius > 2 else 40.0))
-    if radius < 0.8:
+    if radius < 0.95:
         return
     for turn in generator.standard_normal((2, 3)) * 0.55:
         share = float(generator.uniform(0.62, 0.76))

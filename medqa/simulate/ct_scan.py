@@ -62,7 +62,10 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of a scanned phantom: kind, dose, kernel, noise (deviation in HU) and every test object in it."""
+    """What is known of a scanned phantom: kind, dose, kernel, noise and every test object in it.
+
+    `noise_hu` is the root mean square over the soft tissue: without a bow-tie filter there is more in the middle than at the rim.
+    """
 
     kind: str
     dose: float
@@ -108,11 +111,15 @@ def finer(grid: Grid, finest_mm: float) -> tuple[Grid, int]:
 
 
 def under_kernel(image: Array, fine: Grid, times: int, cutoff_per_mm: float) -> Array:
-    """Return a slice painted on a finer grid as the kernel shows it on the pixels, `(y, x)`."""
+    """Return a slice painted on a finer grid as the kernel shows it on the pixels, `(y, x)`.
+
+    Painting averages over the finer pixels; that aperture is taken out again.
+    """
     from scipy import fft
 
     down, across = fft.fftfreq(fine.size, fine.pixel_mm), fft.rfftfreq(fine.size, fine.pixel_mm)
     response = window("hann", np.hypot(down[:, None], across[None, :]), carried(cutoff_per_mm, fine.pixel_mm * times))
+    response /= np.sinc(down * fine.pixel_mm)[:, None] * np.sinc(across * fine.pixel_mm)
     shown = fft.irfft2(fft.rfft2(image) * response.astype(np.float32), s=image.shape)
     return np.ascontiguousarray(shown[times // 2 :: times, times // 2 :: times], dtype=np.float32)
 

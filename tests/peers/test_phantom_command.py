@@ -1,0 +1,96 @@
+"""`medqa phantom` as a newcomer runs it: DICOM of every vendor that dciodvfy accepts, with the truth of what is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from medqa import reader
+from medqa.cli import app
+from medqa.errors import InvalidPhantom, MedqaError, OutputRefused
+from medqa.simulate.ct_phantoms import KINDS
+from medqa.simulate.vendors import VENDORS
+
+FEW = ("--size", 64, "--slices", 2, "--spacing", 20)
+
+
+def medqa(*words: object) -> Result:
+    result = CliRunner().invoke(app, ["phantom", *(str(word) for word in words)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize("kernel", ["soft", "sharp"])
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_dciodvfy_finds_no_error_in_any_vendors_files(
+    vendor: str, kernel: str, tmp_path: Path, validate: Callable[[Path], list[str]]
+) -> None:
+    kinds = list(KINDS)
+    number = list(VENDORS).index(vendor) + (kernel == "sharp")
+    for kind in {kinds[number % len(kinds)], "acr"}:
+        out = tmp_path / kind
+        assert medqa(kind, out, *FEW, "--vendor", vendor, "--kernel", kernel, "--tilt", number - 2).exit_code == 0
+        files = sorted(out.rglob("*.dcm"))
+        assert len(files) == 2
+        assert {file.name: validate(file) for file in files if validate(file)} == {}
+        assert not reader.read(out / "01-CT").series[0].notes
+
+
+def test_the_truth_tells_where_every_insert_is(tmp_path: Path) -> None:
+    said = medqa("acr", tmp_path / "out", "--json", "--size", 80, "--spacing", 40, "--dose", 1000, "--seed", 3)
+    truth = json.loads(said.stdout)
+    assert truth == json.loads((tmp_path / "out" / "truth.json").read_text(encoding="utf-8"))
+    (series,) = reader.read(tmp_path / "out" / truth["folder"]).series
+    assert len(series.frames) == truth["slices"] == 4
+    assert len(truth["line_pairs"]) == 8
+    for insert in truth["inserts"][1:6]:
+        frame = series.frames[int(((insert["low_mm"] + insert["high_mm"]) / 2 - truth["first_z_mm"]) / truth["spacing_mm"])]
+        corner = frame.header.position_mm
+        assert corner is not None
+        column, row = (round((insert[axis] - corner[n]) / truth["pixel_mm"]) for n, axis in enumerate(("x_mm", "y_mm")))
+        assert frame.decode()[row, column] == pytest.approx(insert["hu"], abs=6)
+
+
+def test_the_same_command_writes_the_same_bytes_and_another_seed_another_series(tmp_path: Path) -> None:
+    for name, seed in (("one", 4), ("same", 4), ("other", 5)):
+        assert medqa("chest", tmp_path / name, *FEW, "--seed", seed).exit_code == 0
+    one, same, other = ((tmp_path / name / "01-CT" / "0001.dcm").read_bytes() for name in ("one", "same", "other"))
+    assert one == same != other
+
+
+def test_the_list_names_every_phantom_and_vendor() -> None:
+    listed = json.loads(medqa("--list", "--json").stdout)
+    assert list(listed["phantoms"]) == list(KINDS)
+    assert list(listed["vendors"]) == list(VENDORS)
+    text = medqa("--list").stdout
+    assert all(summary in text for part in listed.values() for summary in part.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        (("spleen", "out"), InvalidPhantom, "there are water, acr"),
+        (("acr", "out", "--vendor", "acme"), InvalidPhantom, "there are ge, siemens"),
+        (("acr", "full"), OutputRefused, "it is not empty"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_code_and_leaves_nothing(
+    tmp_path: Path, words: tuple[str, ...], error: type[MedqaError], said: str
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("keep")
+    with pytest.raises(error, match=r"^MQ70\d: ") as refused:
+        medqa(words[0], tmp_path / words[1], *FEW, *words[2:])
+    assert said in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_place_or_with_an_impossible_size_the_command_says_what_it_wants(tmp_path: Path) -> None:
+    assert medqa("acr").exit_code == 2
+    assert medqa("acr", tmp_path / "out", "--size", 2).exit_code == 2
+    assert not (tmp_path / "out").exists()
