@@ -1,9 +1,9 @@
 """Haar wavelet perceptual similarity index: 1 for the same image, towards 0 the less alike edges are.
 
 Source: Reisenhofer R, Bosse S, Kutyniok G, Wiegand T. A Haar wavelet-based perceptual similarity index for image quality
-assessment. Signal Process Image Commun 2018; 61:33-43 (10.1016/j.image.2017.11.001). Written from its formulae, for grey images:
-means of two by two pixels; responses to Haar filters of 2, 4 and 8 pixels in two directions; those of 2 and 4 pixels are
-compared, those of 8 weigh. C is 30 for values of 0 to 255, alpha 4.2. The paper says nothing of borders; images are mirrored
+assessment. Signal Processing: Image Communication 2018; 61:33-43 (10.1016/j.image.2017.11.001). Written from its formulae, for
+grey images: means of two by two pixels; responses to Haar filters of 2, 4 and 8 pixels in two directions; those of 2 and 4 pixels
+are compared, those of 8 weigh. C is 30 for values of 0 to 255, alpha 4.2. The paper says nothing of borders; images are mirrored
 there, so that they make no edge.
 """
 
@@ -21,7 +21,7 @@ from medqa.metrics.full_reference.pair import DataRange, Values, halved_pair, pa
 from medqa.regions import Mask
 
 NAME: Final = "haarpsi"
-SOURCE: Final = "Reisenhofer et al., Signal Process Image Commun 2018;61:33"
+SOURCE: Final = "Reisenhofer et al., Signal Processing: Image Communication 2018;61:33"
 CONSTANT: Final = 30 / 255**2
 ALPHA: Final = 4.2
 COMPARED: Final = (2, 4)
