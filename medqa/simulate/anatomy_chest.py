@@ -277,11 +277,11 @@ def _heart(generator: np.random.Generator) -> list[Shape]:
 def _arms(patient: Patient) -> list[Shape]:
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
-        x = side * (168 * patient.scale + 48)
+        x = side * (168 * patient.scale + 42)
         shapes += [
-            Ellipsoid((x, 30, 0), (42, 46, 1e4), SKIN),
-            Ellipsoid((x, 30, 0), (40, 44, 1e4), FAT),
-            Ellipsoid((x, 30, 0), (33, 37, 1e4), MUSCLE),
+            Ellipsoid((x, 30, 0), (38, 44, 1e4), SKIN),
+            Ellipsoid((x, 30, 0), (36, 42, 1e4), FAT),
+            Ellipsoid((x, 30, 0), (30, 35, 1e4), MUSCLE),
             Ellipsoid((x, 32, 0), (12, 12, 1e4), CORTICAL + 500),
             Ellipsoid((x, 32, 0), (7, 7, 1e4), -40.0),
         ]

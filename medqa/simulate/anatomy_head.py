@@ -83,9 +83,10 @@ def _neck_and_face() -> list[Shape]:
     shapes: list[Shape] = []
     for more, value in ((0.0, SKIN), (-2.0, FAT), (-8.0, MUSCLE)):
         shapes += [
-            Ellipsoid((0, 26, -120), (62 + more, 62 + more, 90), value),
+            Ellipsoid((0, 24, -120), (62 + more, 62 + more, 100), value),
             Ellipsoid((0, -36, -52), (60 + more, 60 + more, 72), value, power=2.6),
             Ellipsoid((0, -92, -44), (11 + more / 2, 18 + more / 2, 20), value),  # nose
+            *(Ellipsoid((side * 50, 26, -42), (23 + more, 27 + more, 25), value) for side in (-1.0, 1.0)),  # behind the ears
         ]
     # fat of the cheeks and between the muscles of the neck
     for side in (-1.0, 1.0):
@@ -118,7 +119,7 @@ def _base() -> list[Shape]:
         shapes += [
             Rod((side * 18, 2, -34), (side * 60, 30, -32), 8.0, CORTICAL),
             Rod((side * 10, -28, -26), (side * 54, -34, -18), 3.2, CORTICAL - 200),
-            Ellipsoid((side * 62, 26, -40), (12, 17, 20), CORTICAL - 200),  # mastoid
+            Ellipsoid((side * 57, 26, -40), (12, 17, 20), CORTICAL - 200),  # mastoid
         ]
     return shapes
 
@@ -172,8 +173,8 @@ def _face() -> list[Shape]:
         shapes += [Rod((x, -84, -26), (x, -44, -26), 0.6, 200.0), Rod((x - 3, -70, -26), (x + 3, -64, -26), 0.6, 200.0)]
     for side in (-1.0, 1.0):
         shapes += [
-            Ellipsoid((side * 32, -62, -28), (22, 29, 20.5), CORTICAL - 350, turn_deg=side * 12),
-            Ellipsoid((side * 32, -66, -28), (19.5, 32, 18.5), FAT + 15, turn_deg=side * 12),  # orbit
+            Ellipsoid((side * 32, -60, -28), (22, 27, 20.5), CORTICAL - 350, turn_deg=side * 12),
+            Ellipsoid((side * 32, -62, -28), (19.5, 28, 18.5), FAT + 15, turn_deg=side * 12),  # orbit
             Rod((side * 31, -58, -28), (side * 14, -30, -26), 2.2, 40.0),
             Rod((side * 47, -62, -28), (side * 20, -34, -27), 2.0, MUSCLE),
             Rod((side * 19, -70, -28), (side * 15, -36, -27), 2.0, MUSCLE),
@@ -192,7 +193,7 @@ def _face() -> list[Shape]:
                 Rod((side * (6 + 5 * n), -80 + 5.4 * n, -76), (side * (6 + 5 * n), -80 + 5.4 * n, -94), 3.2, TEETH)
                 for n in range(5)
             ),
-            Ellipsoid((side * 80, 14, -28), (3, 16, 22), 10.0, turn_deg=side * 20),  # ear
+            Ellipsoid((side * 81, 14, -28), (3, 16, 22), 10.0, turn_deg=side * 20),  # ear
             Rod((side * 78, 8, -34), (side * 46, 10, -34), 3.0, AIR),  # ear canal
         ]
     return shapes
@@ -203,7 +204,7 @@ def _air_cells(generator: np.random.Generator) -> list[Shape]:
     shapes: list[Shape] = []
     for side in (-1.0, 1.0):
         for _ in range(60):
-            x, y, z = generator.normal((62, 27, -40), (5, 7, 7))
+            x, y, z = generator.uniform((50, 14, -54), (65, 39, -28))
             radius = float(generator.uniform(1.0, 2.4))
             shapes.append(Ellipsoid((side * float(x), float(y), float(z)), (radius, radius, radius), -850.0))
     return shapes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -119,7 +120,7 @@ def chest(generator: np.random.Generator, scan: Scan, *, arms: bool = False) -> 
     grid = scan.grid(field_mm=520.0 if arms else 400.0, length_mm=anatomy_chest.LENGTH_MM, centre_z_mm=10.0)
     patient = anatomy_chest.draw(generator, arms=arms)
     clean = painted(lambda fine, z: anatomy_chest.paint_slice(patient, fine, z), grid, scan, ANATOMY_FINEST_MM)
-    return _scanned("chest", clean, grid, scan, generator, CHEST_NOISE_HU)
+    return _scanned("chest-arms" if arms else "chest", clean, grid, scan, generator, CHEST_NOISE_HU)
 
 
 def head(generator: np.random.Generator, scan: Scan) -> Phantom:
@@ -192,6 +193,16 @@ KINDS: Final = {
             name="chest",
             summary="the chest of an adult in the venous phase",
             make=chest,
+            spacing_mm=5.0,
+            body_part="CHEST",
+            ctdi_mgy=7.0,
+            dosimetry_mm=320,
+            contrast=True,
+        ),
+        Kind(
+            name="chest-arms",
+            summary="the same with the arms beside the trunk, in a larger field of view",
+            make=partial(chest, arms=True),
             spacing_mm=5.0,
             body_part="CHEST",
             ctdi_mgy=7.0,
