@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from medqa.errors import InvalidPhantom
 from medqa.simulate.inserts import Insert, LinePairs
 from medqa.simulate.kernels import window
 from medqa.simulate.shapes import Grid
@@ -29,6 +30,8 @@ SHARP_PER_MM: Final = 1.6
 """Cut-off of a kernel for bone: a tenth of the contrast is left at 12.7 line pairs per cm."""
 REFERENCE_MM: Final = 5.0
 """Slice thickness to which a phantom's noise at full dose refers."""
+LARGEST_MM: Final = 2000.0
+"""Largest field of view: painted finely, a larger one would not fit the memory."""
 TISSUE_HU: Final = (-150.0, 250.0)
 
 
@@ -50,7 +53,16 @@ class Scan:
     realisations: int = 8
 
     def grid(self, *, field_mm: float, length_mm: float, centre_z_mm: float = 0.0) -> Grid:
-        """Return the stack of slices that shows a field of view over a length."""
+        """Return the stack of slices that shows a field of view over a length.
+
+        Raises
+        ------
+        InvalidPhantom
+            Where size and pixels make a field of view of more than `LARGEST_MM`.
+        """
+        if self.size * (self.pixel_mm or 0) > LARGEST_MM:
+            reason = f"{self.size} pixels of {self.pixel_mm:g} mm are more than {LARGEST_MM:g} mm"
+            raise InvalidPhantom(phantom="in this field of view", reason=reason)
         return Grid(
             slices=self.slices or max(1, round(length_mm / self.spacing_mm)),
             size=self.size,

@@ -195,9 +195,11 @@ def test_the_phantom_that_networks_were_trained_on_stays_as_it_was() -> None:
     assert digest.startswith("51d9bd4f349241285507fbaa")
 
 
-def test_an_unknown_phantom_is_refused_by_name() -> None:
+def test_unknown_names_and_a_field_of_view_of_metres_are_refused() -> None:
     with pytest.raises(InvalidPhantom, match=r"MQ703: .* spleen .* water, acr, abdomen, chest, chest-arms, head"):
         ct_phantoms.make("spleen", np.random.default_rng(0))
+    with pytest.raises(InvalidPhantom, match=r"MQ703: .* 512 pixels of 20 mm are more than 2000 mm"):
+        made("acr", size=512, pixel_mm=20.0)
     with pytest.raises(InvalidPhantom, match=r"MQ703: .* there are ge, siemens"):
         vendors.vendor_of("acme")
 
