@@ -34,7 +34,7 @@ def main() -> None:
             steps.cache_modality(place, modality, arguments.role)
         for kind in arguments.kind or KINDS:
             if "train" in wanted:
-                steps.train_network(place, kind, modality, epochs=arguments.epochs)
+                steps.train_network(place, kind, modality, epochs=arguments.epochs, again=arguments.again)
             if "export" in wanted:
                 steps.export_network(place, kind, modality)
             if "calibrate" in wanted:
@@ -49,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kind", choices=KINDS, action="append", help="which networks; both by default")
     parser.add_argument("--modality", choices=MODALITIES, action="append", help="which modalities; all by default")
     parser.add_argument("--role", choices=ROLES, action="append", help="which scans the step `cache` makes; all by default")
+    parser.add_argument("--again", action="store_true", help="let the bundle on the shelf learn on")
     parser.add_argument("--epochs", type=int, default=None, help="other than the network's own number")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDQA_DATA", "../shared/data")), help="folder of scans")
     parser.add_argument("--runs", type=Path, default=Path("runs/training"), help="folder of caches and checkpoints")

@@ -22,7 +22,7 @@ from medqa.training.votes import POLICY, Shares, mute, shares, table, vote
 if TYPE_CHECKING:
     from medqa.iqa.scorer import DenseNetScorer
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 DESCRIPTION: Final = {
     "mal": "MAL: scores the image quality of one {modality} frame from 0 to 4, without a reference",
     "densenet": "DenseNet with attention over a bag of frames: scores the image quality of a {modality} series from 0 to 4",
@@ -230,7 +230,7 @@ def _collections(modality: str, sources: dict[str, Any]) -> str:
     lines += [f"| {source} | {licence.replace('|', '/')} | {count} |" for source, licence, count in sources["collections"]]
     if modality in STARTS_FROM:
         lines.append(
-            f"\nTraining began with the weights of the same network for {STARTS_FROM[modality]}: its card lists more collections."
+            f"\nThe very first training began with the weights of the network for {STARTS_FROM[modality]}: its card lists more sources."
         )
     return "\n".join(lines)
 

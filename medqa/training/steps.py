@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 EPOCHS: Final = {"mal": {"MR": 22, "CT": 22, "PT": 26}, "densenet": {"MR": 10, "CT": 14, "PT": 8}}
 """Of 50 steps each."""
+LEARN_ON: Final = 10
+LEARN_ON_RATE: Final = 0.3
+"""For a network that was trained before, where the simulation changed."""
 
 log = logging.getLogger(__name__)
 
@@ -56,24 +59,28 @@ def wanted_scans(found: Iterable[Scan], roles: Collection[str] | None = None) ->
     return [scan for scan in found if scan.role in chosen or (scan.told and "told" in chosen)]
 
 
-def train_network(place: Place, kind: str, modality: str, *, epochs: int | None = None) -> None:
-    """Train a network, or go on training it."""
+def train_network(place: Place, kind: str, modality: str, *, epochs: int | None = None, again: bool = False) -> None:
+    """Train a network, or go on training it; `again` lets the bundle on the shelf learn on, for `LEARN_ON` epochs and gently."""
     from medqa.iqa.card import read_card
     from medqa.iqa.network import rebuild
     from medqa.training.train import Run
 
-    run = Run(kind, modality, place.runs, schedule(kind, modality, epochs))
-    source = STARTS_FROM.get(modality)
+    run = Run(kind, modality, place.runs, schedule(kind, modality, epochs, again=again))
+    source = modality if again else STARTS_FROM.get(modality)
     if not run.resume() and source is not None:
         # The bundle on the shelf, not a checkpoint: it is what everybody has.
-        run.start_from(rebuild(read_card(place.bundle(kind, source))))
+        bundle = read_card(place.bundle(kind, source))
+        run.start_from(rebuild(bundle))
+        run.started_from = f"{bundle.name} {bundle.version}"
     run.train(samples(place, kind, modality, "train"), samples(place, kind, modality, "validation"))
 
 
-def schedule(kind: str, modality: str, epochs: int | None = None) -> Schedule:
-    """Return how long a network trains."""
+def schedule(kind: str, modality: str, epochs: int | None = None, *, again: bool = False) -> Schedule:
+    """Return how long a network trains, and how fast."""
     from medqa.training.train import Schedule
 
+    if again:
+        return Schedule(epochs=epochs or LEARN_ON, rate=LEARN_ON_RATE)
     return Schedule(epochs=epochs or EPOCHS[kind][modality])
 
 
@@ -98,7 +105,7 @@ def export_network(place: Place, kind: str, modality: str) -> None:
     training = {
         "epochs": run.epoch,
         "steps_per_epoch": run.schedule.steps,
-        "started_from": STARTS_FROM.get(modality, ""),
+        "started_from": run.started_from,
         "sources": sources(all_scans(place, modality), place.cache(modality)),
         "stretch": 1.0,
     }

@@ -39,6 +39,8 @@ class Schedule:
     epochs: int = 16
     steps: int = 50
     seed: int = 1
+    rate: float = 1.0
+    """Share of the usual learning rate: less where a trained network learns on."""
 
     @property
     def total(self) -> int:
@@ -58,6 +60,8 @@ class Run:
         self.average: MalNet | BagDenseNet = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=PEAK_RATE[kind], weight_decay=WEIGHT_DECAY)
         self.epoch = 0
+        self.started_from = ""
+        """Bundle and version whose weights it began with."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> bool:
@@ -68,7 +72,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch = state["epoch"]
+        self.epoch, self.started_from = state["epoch"], state["started_from"]
         return True
 
     def start_from(self, other: MalNet | BagDenseNet) -> None:
@@ -95,6 +99,7 @@ class Run:
                 "average": self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "epoch": self.epoch,
+                "started_from": self.started_from,
             },
             part,
         )
@@ -126,7 +131,8 @@ class Run:
 
     def _set_rate(self, step: int) -> None:
         warm = min(1.0, (step + 1) / WARM_UP)
-        rate = PEAK_RATE[self.kind] * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / self.schedule.total)))
+        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / self.schedule.total))
+        rate = self.schedule.rate * PEAK_RATE[self.kind] * warm * fall
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
