@@ -2,7 +2,7 @@
 
 Every region is found in the frame alone (no neighbour is asked), so that frames can be judged in any order. The search runs on
 a decimated grid of about 128 columns and is brought back by repetition: the borders are good to a few pixels, which no metric
-here depends on; all of them erode or keep clear of borders.
+here depends on; all of them erode or keep clear of borders. Table, lung, bone and fat of CT are defined in `medqa.tissues`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.series import FrameImage
+from medqa.tissues import bone_mask, fat_mask, lung_mask, table_mask
 from medqa.volume import Array
 
 Mask = NDArray[np.bool_]
@@ -28,6 +29,8 @@ MIN_BODY_SHARE: Final = 0.002
 OPENINGS: Final = {"CT": 2, "MR": 1, "PT": 0}
 """How many elements of the decimated grid are taken off and put back: cuts off what hangs by a thread."""
 MIN_SIDE_TO_OPEN: Final = 16
+ALONG_PATIENT: Final = 0.7
+"""Cosine from which on the columns of an image run from head to foot, and down is not to the table."""
 SOFT_TISSUE_HU: Final = (-150.0, 250.0)
 DETAIL_MM: Final = 7.0
 """Wide enough for the texture of noise (its wavelength is 2 to 4 mm), narrow enough to leave organs out."""
@@ -110,6 +113,36 @@ class Regions:
         sums = ndimage.uniform_filter(kept, (rows, columns), mode="constant")
         share = ndimage.uniform_filter(inside.astype(np.float32), (rows, columns), mode="constant")
         return np.where(inside, kept - sums / np.maximum(share, np.float32(1e-3)), np.float32(0))
+
+    @cached_property
+    def table(self) -> Mask:
+        """CT: the couch below the body, with what lies on it; decimated grid, empty where columns run along the patient."""
+        orientation = self.image.frame.header.orientation
+        if orientation is not None and abs(orientation[1][2]) > ALONG_PATIENT:
+            return np.zeros_like(self.body)
+        return table_mask(self.values, self.body, self.element_mm[1])
+
+    @cached_property
+    def lung(self) -> Mask:
+        """CT: air-like and lung-like within the body; decimated grid."""
+        rows_mm, columns_mm = self.element_mm
+        return lung_mask(self.values, self.body, rows_mm * columns_mm)
+
+    @cached_property
+    def bone(self) -> Mask:
+        """CT: bone-like, dense with a cortex; full grid."""
+        return bone_mask(self.image.array, self.full(self.body))
+
+    @cached_property
+    def fat(self) -> Mask:
+        """CT: fat-like, -150 to -50 HU within the body; full grid."""
+        return fat_mask(self.image.array, self.full(self.body))
+
+    @property
+    def element_mm(self) -> tuple[float, float]:
+        """Distance of rows, and of columns, on the decimated grid."""
+        rows_mm, columns_mm = self.image.spacing_mm
+        return rows_mm * self.step, columns_mm * self.step
 
     def full(self, mask: Mask) -> Mask:
         """Bring a mask from the decimated grid to the frame's own."""
