@@ -16,7 +16,7 @@ from typing import Any, Final
 from medqa.assessment import FrameEvidence, FrameScore, HeatMap, Prediction
 from medqa.errors import BundleMismatch, NotApplicable
 from medqa.iqa.card import PHYSICS_MODEL, BundleCard
-from medqa.iqa.scorer import DECIMALS
+from medqa.iqa.scorer import DECIMALS, OfBundle
 from medqa.measurement import Measurement
 from medqa.series import FrameImage, Series
 
@@ -81,37 +81,17 @@ class LogisticModel:
         return cls(features=tuple(Feature(**row) for row in document["features"]), intercept=float(document["intercept"]))
 
 
-class PhysicsScorer:
+class PhysicsScorer(OfBundle):
     """A logistic model behind the `Scorer` protocol: it looks at no pixel, only at what was measured."""
 
     def __init__(self, card: BundleCard) -> None:
-        self.card = card
+        super().__init__(card)
         try:
             document = json.loads((card.folder / PHYSICS_MODEL).read_text(encoding="utf-8"))
             self.model = LogisticModel.from_json(document)
             self._examples = [(dict(one["values"]), float(one["adequate"])) for one in document["selftest"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleMismatch(bundle=card.name, reason=f"{PHYSICS_MODEL} cannot be read ({type(error).__name__})") from error
-
-    @property
-    def name(self) -> str:
-        """Bundle name."""
-        return self.card.name
-
-    @property
-    def kind(self) -> str:
-        """Always `physics`."""
-        return self.card.kind
-
-    @property
-    def modality(self) -> str:
-        """The modality it was fitted for."""
-        return self.card.modality
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the model."""
-        return self.card.digest
 
     def self_test(self) -> None:
         """Check that the stored examples come out as when the model was made.

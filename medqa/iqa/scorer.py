@@ -55,12 +55,11 @@ def session(path: Path, threads: int = 1) -> InferenceSession:
         raise BundleMismatch(bundle=path.parent.parent.name, reason=f"{path.name} is no graph that can run here") from error
 
 
-class _BundleScorer:
-    """What both kinds share: the card, and explaining."""
+class OfBundle:
+    """What every scorer says of itself: the words of its bundle's card."""
 
-    def __init__(self, card: BundleCard, threads: int = 1) -> None:
+    def __init__(self, card: BundleCard) -> None:
         self.card = card
-        self._frames = session(card.folder / FRAME_GRAPH, threads)
 
     @property
     def name(self) -> str:
@@ -69,18 +68,26 @@ class _BundleScorer:
 
     @property
     def kind(self) -> str:
-        """`mal` or `densenet`."""
+        """`mal`, `densenet` or `physics`."""
         return self.card.kind
 
     @property
     def modality(self) -> str:
-        """The modality it was trained for."""
+        """The modality it was made for."""
         return self.card.modality
 
     @property
     def digest(self) -> str:
         """SHA-256 of the weights."""
         return self.card.digest
+
+
+class _NetworkScorer(OfBundle):
+    """What both kinds of network share: the graph that takes frames, and explaining."""
+
+    def __init__(self, card: BundleCard, threads: int = 1) -> None:
+        super().__init__(card)
+        self._frames = session(card.folder / FRAME_GRAPH, threads)
 
     def explain(self, series: Series, frames: Sequence[int]) -> Sequence[HeatMap]:
         """Return a heat map for each frame index that can be decoded; builds the torch network when first asked."""
@@ -90,7 +97,7 @@ class _BundleScorer:
         return explain(self.card, series, frames)
 
 
-class MalScorer(_BundleScorer):
+class MalScorer(_NetworkScorer):
     """Scores every frame by itself; a series by a low quantile of its frames."""
 
     def frame_scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,7 +146,7 @@ class MalScorer(_BundleScorer):
         )
 
 
-class DenseNetScorer(_BundleScorer):
+class DenseNetScorer(_NetworkScorer):
     """Scores a series by a bag of its frames; it has nothing to say about one frame while the series arrives."""
 
     def __init__(self, card: BundleCard, threads: int = 1) -> None:

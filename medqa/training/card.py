@@ -230,7 +230,7 @@ def _collections(modality: str, sources: dict[str, Any]) -> str:
     lines += [f"| {source} | {licence.replace('|', '/')} | {count} |" for source, licence, count in sources["collections"]]
     if modality in STARTS_FROM:
         lines.append(
-            f"\nThe very first training began with the weights of the network for {STARTS_FROM[modality]}: its card lists more sources."
+            f"\nThe first training began with the weights of the network for {STARTS_FROM[modality]}: its card lists more sources."
         )
     return "\n".join(lines)
 
