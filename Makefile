@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: all demo test check answers bench kill physics scans sheets train verdicts wheel clean
+.PHONY: all demo test check answers bench bias kill physics scans sheets train verdicts wheel clean
 
 all: $(VENV)/.medqa
 
@@ -57,6 +57,9 @@ kill: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.bench $(ARGS)
+
+bias: $(VENV)/.test
+	$(BIN)/python -m tests.proofs.bias $(ARGS)
 
 train: $(VENV)/.test
 	$(BIN)/python -m medqa.training all $(ARGS)
