@@ -1,8 +1,8 @@
 """Degradations with known truth, made where the scanner makes them: in projections for CT and PET, in k-space for MR.
 
 `draw` decides by chance, `apply` obeys: the same plan gives the same image. Limits: a finished image already holds the scanner's
-kernel, its own noise and its iterative reconstruction, and fan beam, helix, coils and randoms are not modelled; call the results
-simulated.
+kernel, its own noise and its iterative reconstruction; degradations are made in parallel beams (`fan_beam` is there for phantoms),
+and helix, coils and randoms are not modelled; call the results simulated.
 """
 
 from __future__ import annotations
