@@ -29,7 +29,10 @@ NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One quantity of the sum: `low` and `high` bound its value, in its own unit; `weight` multiplies the standardised value."""
+    """One quantity of the sum: `low` and `high` bound its value, in its own unit; `weight` multiplies the standardised value.
+
+    `square` multiplies the square of the standardised value less its mean of 1: too little noise may be as bad as too much.
+    """
 
     quantity: str
     logarithm: bool
@@ -38,11 +41,17 @@ class Feature:
     centre: float
     scale: float
     weight: float
+    square: float = 0.0
 
     def standardised(self, value: float) -> float:
         """Return the value as the sum takes it: cut, through the logarithm where it applies, centred, scaled."""
         cut = min(max(value, self.low), self.high)
         return ((math.log(max(cut, 1e-9)) if self.logarithm else cut) - self.centre) / self.scale
+
+    def contribution(self, value: float) -> float:
+        """Return what a value adds to the logit."""
+        z = self.standardised(value)
+        return self.weight * z + self.square * (z * z - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,7 @@ class LogisticModel:
     def contributions(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return what each known quantity adds to the logit of being adequate."""
         return {
-            feature.quantity: feature.weight * feature.standardised(values[feature.quantity])
+            feature.quantity: feature.contribution(values[feature.quantity])
             for feature in self.features
             if feature.quantity in values and math.isfinite(values[feature.quantity])
         }
@@ -67,8 +76,9 @@ class LogisticModel:
 
     def known(self, values: Mapping[str, float]) -> float:
         """Return the share of the weights whose quantities are among the values."""
-        total = sum(abs(feature.weight) for feature in self.features)
-        return sum(abs(feature.weight) for feature in self.features if feature.quantity in values) / total if total else 0.0
+        shares = {feature.quantity: abs(feature.weight) + abs(feature.square) for feature in self.features}
+        total = sum(shares.values())
+        return sum(share for quantity, share in shares.items() if quantity in values) / total if total else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return a document of plain values."""

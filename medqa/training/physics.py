@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 
 from medqa import __version__
 from medqa.agreement import Agreement, auc
+from medqa.iqa.calibration import Logistic
 from medqa.iqa.card import METADATA, PHYSICS_MODEL, file_digest
 from medqa.iqa.physics import Feature, LogisticModel
-from medqa.training.calibrate import PREVALENCE
+from medqa.simulate import LEVELS
+from medqa.training.calibrate import PREVALENCE, no_surer_than_shown
+from medqa.training.evaluation import Item
 from medqa.training.evidence import CLEARLY_SPOILED, Row, make_rows, read_rows
 from medqa.training.scans import scans
 
@@ -31,8 +35,8 @@ QUANTITIES: Final[dict[str, bool]] = {
     "ct_nps_mean": True,
     "ct_cnr": True,
     "ct_streaks": True,
-    "ct_rings": True,
-    "ct_ring_arcs": True,
+    "ct_rings": False,
+    "ct_ring_arcs": False,
     "ct_motion": True,
     "ct_truncation": False,
     "ct_truncation_rim": False,
@@ -84,37 +88,51 @@ def fit(rows: Sequence[Row]) -> LogisticModel:
     Parameters
     ----------
     rows
-        Of training and validation subjects. Spoiled rows weigh `PREVALENCE` together, whatever their number.
+        Of training and validation subjects. Spoiled rows weigh `PREVALENCE` together, whatever their number. The model speaks no
+        more surely than its folds bear out on the subjects that they leave out.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
     kept = [row for row in rows if _good(row) or _spoiled(row)]
     features = [one for name, logarithm in QUANTITIES.items() if (one := _feature(name, logarithm, kept)) is not None]
-    design = np.array([[_standardised(one, row) for one in features] for row in kept])
+    straight = np.array([[_standardised(one, row) for one in features] for row in kept])
+    designs = {"straight": straight, "with squares": np.hstack([straight, np.where(straight == 0, 0, straight**2 - 1)])}
     good = np.array([_good(row) for row in kept])
     subjects = np.array([row.subject for row in kept])
     weights = _weights(good, subjects)
 
-    def fitted(strength: float, chosen: NDArray[Any]) -> Any:
-        model = LogisticRegression(C=strength, max_iter=2000)
+    def fitted(design: NDArray[Any], strength: float, chosen: NDArray[Any]) -> Any:
+        model = LogisticRegression(C=strength, max_iter=5000)
         return model.fit(design[chosen], good[chosen], sample_weight=weights[chosen])
 
-    def loss(strength: float) -> float:
-        total = 0.0
+    def loss(name: str, strength: float) -> float:
+        total, design = 0.0, designs[name]
         for inner, outer in GroupKFold(FOLDS).split(design, groups=subjects):
-            p = np.clip(fitted(strength, inner).predict_proba(design[outer])[:, 1], 1e-6, 1 - 1e-6)
+            p = np.clip(fitted(design, strength, inner).predict_proba(design[outer])[:, 1], 1e-6, 1 - 1e-6)
             total -= float(np.sum(weights[outer] * np.where(good[outer], np.log(p), np.log(1 - p))))
-        return total
+        return total / len(kept)
 
-    best = min(STRENGTHS, key=loss)
-    log.info("ridge strength %g, %d rows of %d subjects", best, len(kept), len(set(subjects)))
-    model = fitted(best, np.arange(len(kept)))
+    losses = {(name, strength): loss(name, strength) for name in designs for strength in STRENGTHS}
+    best = min(losses, key=lambda choice: losses[choice])
+    for name in designs:
+        least = min(found for (of, _), found in losses.items() if of == name)
+        log.info("%s: cross-validated loss %.4f", name, least)
+    log.info("%s, ridge strength %g, %d rows of %d subjects", *best, len(kept), len(set(subjects)))
+    design = designs[best[0]]
+    unseen = np.zeros(len(kept))
+    for inner, outer in GroupKFold(FOLDS).split(design, groups=subjects):
+        unseen[outer] = fitted(design, best[1], inner).decision_function(design[outer])
+    curve = no_surer_than_shown(Logistic(slope=1.0, intercept=0.0), _items(kept, unseen))
+    log.info("as shown on subjects left out in turn: slope %.3f, intercept %.3f", curve.slope, curve.intercept)
+    model = fitted(design, best[1], np.arange(len(kept)))
+    coefficients = np.zeros(2 * len(features))
+    coefficients[: model.coef_.shape[1]] = curve.slope * model.coef_[0]
     weighted = [
-        Feature(**{**{name: getattr(one, name) for name in Feature.__dataclass_fields__}, "weight": round(float(weight), 5)})
-        for one, weight in zip(features, model.coef_[0], strict=True)
+        replace(one, weight=round(float(weight), 5), square=round(float(square), 5))
+        for one, weight, square in zip(features, coefficients[: len(features)], coefficients[len(features) :], strict=True)
     ]
-    return LogisticModel(features=tuple(weighted), intercept=round(float(model.intercept_[0]), 5))
+    return LogisticModel(features=tuple(weighted), intercept=round(curve.slope * float(model.intercept_[0]) + curve.intercept, 5))
 
 
 def by_kind(model: LogisticModel, rows: Sequence[Row]) -> dict[str, Agreement]:
@@ -140,7 +158,7 @@ def write_bundle(shelf: Path, model: LogisticModel, rows: Sequence[Row]) -> Path
     (folder / PHYSICS_MODEL).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     found = by_kind(model, test)
     facts = {
-        "subjects": len({row.subject for row in learnt}),
+        "subjects": len({row.subject for row in learnt if _good(row) or _spoiled(row)}),
         "test_subjects": len({row.subject for row in test if _good(row)}),
         "prevalence": PREVALENCE,
         "auc": {kind: {"value": round(one.value, 4), "interval": _rounded(one.interval)} for kind, one in found.items()},
@@ -210,16 +228,19 @@ def card(model: LogisticModel, facts: dict[str, Any]) -> str:
         "",
         (
             "A value is cut at the range, taken through the logarithm where it says so, and standardised; a positive weight speaks "
-            "for the scan where the value is above the usual. What could not be measured counts as usual."
+            "for the scan where the value is above the usual, a negative weight of the square against values far from it on either "
+            "side. What could not be measured counts as usual."
         ),
         "",
-        "| quantity | logarithm | range | usual | weight |",
-        "|---|---|---|---|---|",
+        "| quantity | logarithm | range | usual | weight | of its square |",
+        "|---|---|---|---|---|---|",
     ]
-    for one in sorted(model.features, key=lambda feature: -abs(feature.weight)):
+    for one in sorted(model.features, key=lambda feature: -abs(feature.weight) - abs(feature.square)):
         usual = np.exp(one.centre) if one.logarithm else one.centre
         word = "yes" if one.logarithm else "no"
-        lines.append(f"| `{one.quantity}` | {word} | {one.low:.3g} to {one.high:.3g} | {usual:.3g} | {one.weight:+.2f} |")
+        lines.append(
+            f"| `{one.quantity}` | {word} | {one.low:.3g} to {one.high:.3g} | {usual:.3g} | {one.weight:+.2f} | {one.square:+.2f} |"
+        )
     lines += [
         "",
         "## Limits",
@@ -237,6 +258,23 @@ def _good(row: Row) -> bool:
 
 def _spoiled(row: Row) -> bool:
     return row.clean and row.level >= SPOILED_FROM
+
+
+def _items(rows: Sequence[Row], logits: NDArray[np.float64]) -> list[Item]:
+    """Return rows with their logits as the calibration takes them."""
+    return [
+        Item(
+            subject=row.subject,
+            scan=row.scan,
+            kind=row.kind,
+            level=row.level,
+            label=float(LEVELS - row.level),
+            clean=_good(row),
+            score=float(logit),
+            logit=float(logit),
+        )
+        for row, logit in zip(rows, logits, strict=True)
+    ]
 
 
 def _feature(name: str, logarithm: bool, rows: Sequence[Row]) -> Feature | None:

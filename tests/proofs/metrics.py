@@ -153,7 +153,7 @@ def page(outcomes: dict[tuple[str, str], Outcome], test: Sequence[Row], learnt: 
     lines = [
         "# CT metrics",
         "",
-        "Made by `make metrics` from the code and from the evidence on real scans; the expected effects were declared in",
+        "Made by `make physics` from the code and from the evidence on real scans; the expected effects were declared in",
         "`medqa/metrics/expected.py` before any run.",
         "",
         "![matrix](img/ct_matrix.png)",
