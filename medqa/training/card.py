@@ -72,7 +72,7 @@ def model_card(folder: Path, scans: Sequence[Scan], cache: Path) -> str:
         "## Trained on",
         _collections(bundle.modality, training["sources"]),
         "## Limits",
-        _limits(bundle.kind, bundle.modality),
+        _limits(bundle.kind, bundle.modality, training.get("remarks", [])),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -235,7 +235,7 @@ def _collections(modality: str, sources: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _limits(kind: str, modality: str) -> str:
+def _limits(kind: str, modality: str, remarks: Sequence[str]) -> str:
     lines = [
         "- No radiologist's judgement went in: labels are declared strengths of faults simulated on scans that look clean.",
         "- `adequate` is a logistic curve fitted on validation subjects and is **not certified**.",
@@ -248,4 +248,5 @@ def _limits(kind: str, modality: str) -> str:
         lines.append("- It sees frames at 256 × 256 pixels: finer faults are MAL's to find.")
     if modality == "PT":
         lines.append("- Most training and test subjects are crops of 30 to 60 voxels around one tumour; whole bodies are very few.")
+    lines += [f"- {remark}" for remark in remarks]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +265,15 @@ def test_a_network_may_begin_with_the_weights_of_another_modality(tmp_path: Path
             assert torch.allclose(source.average(grey)[0], target.average(both)[0], atol=1e-4)
         else:
             assert torch.allclose(source.average(grey[None])[1], target.average(both[None])[1], atol=1e-4)
+
+
+def test_a_shipped_network_learns_on_more_gently_and_for_a_shorter_time(tmp_path: Path):
+    again, first = steps.schedule("mal", "CT", again=True), steps.schedule("mal", "CT")
+    assert again.epochs < first.epochs
+    assert again.rate < first.rate == 1.0
+    run = Run("mal", "CT", tmp_path, again)
+    run._set_rate(200)
+    gentle = run.optimiser.param_groups[0]["lr"]
+    run.schedule = dataclasses.replace(again, rate=1.0)
+    run._set_rate(200)
+    assert gentle == pytest.approx(again.rate * run.optimiser.param_groups[0]["lr"])
