@@ -18,6 +18,7 @@ from dicom_node.connection import Requests
 from medqa.assessment import FrameEvidence, FrameScore, HeatMap, Prediction
 from medqa.config import Settings
 from medqa.errors import NotApplicable
+from medqa.measurement import Measurement
 from medqa.series import FrameImage, Series
 
 CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4", "PT": "1.2.840.10008.5.1.4.1.1.128"}
@@ -155,7 +156,7 @@ class FakeMal:
     def score(self, images: Sequence[FrameImage]) -> list[FrameScore]:
         return [FrameScore(score=_evenness(image.array)) for image in images]
 
-    def conclude(self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Any] = ()) -> Prediction:
+    def conclude(self, series: Series, evidence: Sequence[FrameEvidence], measurements: Sequence[Measurement] = ()) -> Prediction:
         scores = [one.scores.get(self.name) for one in evidence]
         known = [score for score in scores if score is not None]
         if not known:

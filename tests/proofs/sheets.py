@@ -14,6 +14,7 @@ import numpy as np
 from medqa.simulate import phantom
 from medqa.simulate.ct import KINDS, apply
 from medqa.simulate.degradation import Kind
+from medqa.simulate.series_faults import FAULTS
 
 LEVELS: Final = (1, 2, 4)
 SEED: Final = 11
@@ -43,6 +44,8 @@ def main() -> None:
     for kind in KINDS.values():
         drawn = not chosen or kind.name in chosen
         parts.append(section(kind, sheet(kind, image, pixel_mm) if drawn else []))
+    parts.append("\n# Faults of whole series\n\nFor any modality; what chance chose is listed slice by slice in `truth.json`.\n")
+    parts += [section(kind, []) for kind in FAULTS.values()]
     if not chosen:
         PAGE.write_text("\n".join(parts), encoding="utf-8")
 
@@ -90,10 +93,9 @@ def section(kind: Kind, severities: list[float]) -> str:
         "",
         kind.summary + (f" Source: {kind.source}." if kind.source else ""),
         "",
-        f"![{kind.full_name}](img/ct/{kind.name}.png)",
-        "",
+        *([f"![{kind.full_name}](img/ct/{kind.name}.png)", ""] if severities else []),
         f"Declared strengths of `{kind.strength.name}`: {levels} {kind.strength.unit}.",
-        f"Severity of the three that are shown: {measured} HU.",
+        *([f"Severity of the three that are shown: {measured} HU."] if severities else []),
         "",
         "| parameter | meaning | unit | range |",
         "|---|---|---|---|",
