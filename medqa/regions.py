@@ -47,6 +47,11 @@ class Regions:
     image: FrameImage
 
     @cached_property
+    def shared(self) -> dict[str, Any]:
+        """What one metric found in this frame and another may ask for again, by name; it goes when the frame goes."""
+        return {}
+
+    @cached_property
     def step(self) -> int:
         """Side of a block in pixels."""
         return max(1, round(int(max(self.image.array.shape)) / GRID))

@@ -12,7 +12,6 @@ resolution in clinical CT images. Med Phys 2016; 43:5330-5338.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from medqa.volume import Array
 
 Values = NDArray[np.float64]
 
+NAME: Final = "skin"
 REACH_MM: Final = 11.0
 """Half the length of the profiles across the edge."""
 HALF_BAND: Final = 3
@@ -54,9 +54,15 @@ class Skin:
         return np.concatenate(self.widths)
 
 
-@lru_cache(maxsize=1)
 def skin(regions: Regions) -> Skin | None:
-    """Return the bands of a frame; None where there are fewer than `MIN_BANDS`. Kept for the next metric that asks."""
+    """Return the bands of a frame; None where there are fewer than `MIN_BANDS`. Found once a frame, whoever asks first."""
+    if NAME not in regions.shared:
+        regions.shared[NAME] = _skin(regions)
+    found: Skin | None = regions.shared[NAME]
+    return found
+
+
+def _skin(regions: Regions) -> Skin | None:
     array = regions.image.array
     rows_mm, columns_mm = regions.image.spacing_mm
     if not regions.body.any():
