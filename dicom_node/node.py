@@ -80,10 +80,13 @@ def _deliver(settings: Settings, load: Load, stop: threading.Event, ready: Repor
 PROGRAMS: Final = (
     Program(name="listener", main=_listen),
     Program(name="scorer", main=_score, niceness=2, silent_s=300.0),
-    Program(name="renderer", main=_render, niceness=10),
-    Program(name="delivery", main=_deliver, niceness=5),
+    Program(name="renderer", main=_render, niceness=5),
+    Program(name="delivery", main=_deliver, niceness=4),
 )
-"""In the order in which they are started and stopped: the listener first, so that nothing new comes in while the rest drains."""
+"""In the order in which they are started and stopped: the listener first, so that nothing new comes in while the rest drains.
+
+None gives away more than half of its turns: whoever holds the catalogue's write lock must get its turn, or the listener waits.
+"""
 
 
 def load_bundles(settings: Settings) -> Shelf:
