@@ -38,6 +38,8 @@ OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 PROCESSING_FAILURE: Final = 0x0110
+SLOW_S: Final = 2.0
+"""A store that takes longer is told in the log, with what took the time: the disk or the catalogue."""
 
 OWN_MANUFACTURER: Final = "medqa"
 SILENT_S: Final = 300.0
@@ -257,7 +259,9 @@ class Listener:
             if told and told != named:
                 return DOES_NOT_MATCH, "The data set names another SOP Instance or Class UID"
         crc = zlib.crc32(data)
+        began = time.monotonic()
         with self._locks[hash((found.series_uid, sop_instance)) % _LOCKS]:
+            looked = time.monotonic()
             copies = self._catalogue.copies_of(found.series_uid, sop_instance)
             for copy in copies:
                 if (copy.size, copy.crc) == (len(data), crc):
@@ -272,7 +276,12 @@ class Listener:
             name = self._storage.name(found.study_uid, found.series_uid, sop_instance, len(copies))
             self._storage.write(name, (file_meta(sop_class, sop_instance, transfer_syntax), data))
             arrival = _arrival(found, sop_class, sop_instance, transfer_syntax, name, len(data), crc, len(copies), caller.id)
+            written = time.monotonic()
             self._commits.enter(arrival)
+            ended = time.monotonic()
+        if ended - began > SLOW_S:
+            seconds = {"waited_s": looked - began, "file_s": written - looked, "commit_s": ended - written}
+            log.warning("store_slow", association=caller.id, **{name: round(value, 2) for name, value in seconds.items()})
         return SUCCESS, ""
 
 

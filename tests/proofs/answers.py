@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import logging
 import multiprocessing
 import os
@@ -26,6 +27,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from dicom_node.connection import Requests, opened
+from dicom_node.listener import SLOW_S
 from dicom_node.tables import associations, instances
 from tests.node.small_series import CLASSES, series, write
 from tests.node.wire import Wire
@@ -83,7 +85,8 @@ def main() -> None:
         finally:
             node.stop()
         received, answered, stored = _books(node)
-    DOCUMENT.write_text(_document(rows, received, answered, stored, arguments.timeout), encoding="utf-8")
+        slow = _slow(node.log)
+    DOCUMENT.write_text(_document(rows, received, answered, stored, arguments.timeout, slow), encoding="utf-8")
     print(DOCUMENT.read_text(encoding="utf-8"))
 
 
@@ -201,6 +204,18 @@ def _books(node: RunningNode) -> tuple[int, int, int]:
     return int(counts[0]), int(counts[1]), int(stored)
 
 
+def _slow(path: Path) -> str:
+    """Return what the listener's log says of stores that took long, and of what took the time."""
+    told = [json.loads(line) for line in path.read_text(errors="replace").splitlines() if '"store_slow"' in line]
+    if not told:
+        return f"No store took longer than {SLOW_S:g} s."
+    file_s, commit_s = (max(float(one[name]) for one in told) for name in ("file_s", "commit_s"))
+    return (
+        f"{len(told)} stores took longer than {SLOW_S:g} s; the longest wait for a file to be on disk was {file_s:.1f} s, for the"
+        f"\ncatalogue's commit {commit_s:.1f} s. Where both stall together it is the disk: the answer waits for fsync, by design."
+    )
+
+
 def _line(row: Row) -> str:
     times = f"{1000 * statistics.median(row.seconds):.0f} ms | {1000 * max(row.seconds):.0f} ms"
     return (
@@ -209,7 +224,7 @@ def _line(row: Row) -> str:
     )
 
 
-def _document(rows: Sequence[Row], received: int, answered: int, stored: int, timeout_s: float) -> str:
+def _document(rows: Sequence[Row], received: int, answered: int, stored: int, timeout_s: float, slow: str) -> str:
     asked, given, stray = (sum(getattr(row, name) for row in rows) for name in ("requests", "answered", "stray"))
     verdict = (
         "Every request got exactly one response on the wire."
@@ -227,6 +242,7 @@ def _document(rows: Sequence[Row], received: int, answered: int, stored: int, ti
         "",
         f"{verdict} Requests: {asked}, responses: {given}.",
         f"The listener's own books: {received} received, {answered} answered with success, {stored} instances in the catalogue.",
+        slow,
         "",
         "| sender | associations | requests | responses | stray | refused | median | longest | in vain | dropped |",
         "|---|---|---|---|---|---|---|---|---|---|",
