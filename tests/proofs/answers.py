@@ -212,7 +212,7 @@ def _slow(path: Path) -> str:
     file_s, commit_s = (max(float(one[name]) for one in told) for name in ("file_s", "commit_s"))
     return (
         f"{len(told)} stores took longer than {SLOW_S:g} s; the longest wait for a file to be on disk was {file_s:.1f} s, for the"
-        f"\ncatalogue's commit {commit_s:.1f} s. Where both stall together it is the disk: the answer waits for fsync, by design."
+        f"\ncatalogue's commit {commit_s:.1f} s. Where both are alike, the disk or the whole process stood still: an answer waits for both."
     )
 
 
