@@ -211,8 +211,9 @@ def _slow(path: Path) -> str:
         return f"No store took longer than {SLOW_S:g} s."
     file_s, commit_s = (max(float(one[name]) for one in told) for name in ("file_s", "commit_s"))
     return (
-        f"{len(told)} stores took longer than {SLOW_S:g} s; the longest wait for a file to be on disk was {file_s:.1f} s, for the"
-        f"\ncatalogue's commit {commit_s:.1f} s. Where both are alike, the disk or the whole process stood still: an answer waits for both."
+        f"{len(told)} stores took longer than {SLOW_S:g} s; the longest wait for a file to be on disk was {file_s:.1f} s, for the\n"
+        f"catalogue's commit {commit_s:.1f} s. Where both are alike, the disk or the whole process stood still: an answer waits\n"
+        "for both."
     )
 
 
