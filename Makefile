@@ -69,6 +69,7 @@ train: $(VENV)/.test
 physics: $(VENV)/.test
 	$(BIN)/python -m medqa.training.physics evidence --part 0/2 & $(BIN)/python -m medqa.training.physics evidence --part 1/2; wait
 	$(BIN)/python -m medqa.training.physics fit
+	$(BIN)/python -m tests.proofs.verdicts
 	$(BIN)/python -m tests.proofs.metrics
 
 sheets: $(VENV)/.test

@@ -85,7 +85,7 @@ PROGRAMS: Final = (
 )
 """In the order in which they are started and stopped: the listener first, so that nothing new comes in while the rest drains.
 
-None gives away more than half of its turns: whoever holds the catalogue's write lock must get its turn, or the listener waits.
+None gives away all but a few of its turns: whoever holds the catalogue's write lock must get its turn, or the listener waits.
 """
 
 

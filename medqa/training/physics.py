@@ -26,6 +26,7 @@ from medqa.iqa.card import METADATA, PHYSICS_MODEL, file_digest
 from medqa.iqa.physics import Feature, LogisticModel
 from medqa.simulate import LEVELS
 from medqa.training.calibrate import PREVALENCE, no_surer_than_shown
+from medqa.training.card import WHOLE_VERDICT, section, with_section
 from medqa.training.evaluation import Item
 from medqa.training.evidence import CLEARLY_SPOILED, Row, make_rows, read_rows
 from medqa.training.scans import scans
@@ -185,7 +186,10 @@ def write_bundle(shelf: Path, model: LogisticModel, rows: Sequence[Row]) -> Path
         },
     }
     (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    (folder / "docs/README.md").write_text(card(model, facts), encoding="utf-8")
+    page = folder / "docs/README.md"
+    verdicts = section(page.read_text(encoding="utf-8"), WHOLE_VERDICT) if page.is_file() else None
+    text = card(model, facts)
+    page.write_text(text if verdicts is None else with_section(text, WHOLE_VERDICT, verdicts), encoding="utf-8")
     shutil.copy(shelf / "mal_ct/LICENSE", folder / "LICENSE")
     return folder
 

@@ -72,6 +72,9 @@ def test_a_fitted_bundle_stands_its_own_self_test(tmp_path: Path) -> None:
     (tmp_path / "mal_ct").mkdir()
     (tmp_path / "mal_ct/LICENSE").write_text("Apache-2.0")
     folder = physics.write_bundle(tmp_path, physics.fit(rows()), made)
+    with (folder / "docs/README.md").open("a", encoding="utf-8") as page:
+        page.write("\n## The whole verdict\n\nwritten by another program\n")
+    physics.write_bundle(tmp_path, physics.fit(rows()), made)
     from medqa.iqa.card import read_card
 
     scorer = bundle.open_physics(read_card(folder))
@@ -79,6 +82,7 @@ def test_a_fitted_bundle_stands_its_own_self_test(tmp_path: Path) -> None:
     card = (folder / "docs/README.md").read_text(encoding="utf-8")
     assert "`ct_noise`" in card
     assert "12 subjects never seen" in card
+    assert card.count("## The whole verdict\n\nwritten by another program\n") == 1
 
 
 def test_evidence_of_a_scan_is_appended_once_and_levels_share_their_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
