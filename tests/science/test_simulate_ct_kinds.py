@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from medqa.simulate import Plan, ct
 from medqa.simulate.ct import breathing, cupping, dead_channels, implants, ring_arcs, spectrum, truncation
+from medqa.simulate.ct.dose import NOISE_VIEWS, paths
 from medqa.simulate.ct.tissue import patient
 from medqa.simulate.ct.tracks import polar
 from medqa.simulate.projector import beam_for
 
 PIXEL_MM = 4.0
 NEW = ("metal", "truncation", "cupping", "breathing", "dead-channels", "ring-arcs")
-LOCAL = ("metal", "truncation", "breathing", "dead-channels", "ring-arcs", "rings", "motion", "starvation")
+LOCAL = ("metal", "truncation", "breathing", "dead-channels", "ring-arcs", "rings", "motion")
 DIFFUSE = ("dose", "blur", "streaks", "cupping")
 
 
@@ -117,6 +118,46 @@ def test_the_mask_holds_most_of_the_artefact_and_leaves_most_of_the_body(kind: s
         assert done.mask is not None
         assert square[done.mask].sum() > 0.6 * square.sum()
         assert (done.mask & inside).sum() < 0.6 * inside.sum()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.15])
+def test_the_mask_of_starved_rays_is_where_half_their_views_meet(share: float):
+    """Rays within s of the axis: from `2 asin(s / r)` of all views a place at r lies on one, half of them at r = 1.41 s.
+
+    That holds where s is wide against what the power is averaged over, and narrow against the body.
+    """
+    image = disc(110.0, 150, pixel_mm=2.0)
+    beam = beam_for(image.shape, 2.0, views=NOISE_VIEWS)
+    path = paths(image, 2.0, beam)
+    starved = path > np.quantile(path, 1 - share)
+    reach = float(np.abs(beam.positions_mm[starved.any(axis=0)]).max())
+    radius, _ = polar(image.shape, 2.0)
+    found = []
+    for seed in range(4):
+        given = {"noise_hu": 20, "starved_share": share}
+        plan = ct.KINDS["starvation"].plan(np.random.default_rng(seed), pixel_mm=2.0, given=given)
+        done = ct.apply(image, plan, pixel_mm=2.0)
+        assert done.mask is not None
+        assert done.mask[radius < reach / 2].mean() > 0.9
+        assert done.mask[radius > 2.2 * reach].mean() < 0.01
+        found.append(np.sqrt(done.mask.sum() * 4.0 / np.pi))
+    assert np.mean(found) == pytest.approx(np.sqrt(2) * reach, rel=0.12)
+
+
+@pytest.mark.parametrize("seed", [2, 11])
+def test_the_mask_of_starved_rays_lies_where_the_streaks_are_strong_at_any_strength(seed: int):
+    image = trunk()
+    inside = patient(image)
+    masks = []
+    for level in (1, 4):
+        done = ct.apply(image, ct.draw("starvation", level, np.random.default_rng(seed), pixel_mm=PIXEL_MM), pixel_mm=PIXEL_MM)
+        assert done.mask is not None
+        square = (done.array - image) ** 2
+        assert not done.mask[~inside].any()
+        assert (done.mask & inside).sum() < 0.4 * inside.sum()
+        assert square[done.mask].mean() > 2.5 * square[inside & ~done.mask].mean()
+        masks.append(done.mask)
+    assert (masks[0] == masks[1]).mean() > 0.99
 
 
 def test_kinds_that_are_everywhere_name_no_region():

@@ -7,10 +7,14 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.ct.dose import NOISE_VIEWS, cutoff, paths
-from medqa.simulate.ct.tissue import Mask, deviation, strong
+from medqa.simulate.ct.tissue import Mask, deviation, patient
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
 from medqa.simulate.projector import beam_for, reconstruct
 from medqa.volume import Array
+
+WIDTH_MM: Final = 8.0
+"""Width (standard deviation) over which the power of the streaks is averaged: they are a few millimetres apart."""
+POWER_SHARE: Final = 0.5
 
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
@@ -30,8 +34,16 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
 
 
 def region(array: Array, change: Array, parameters: Parameters, pixel_mm: float) -> Mask:
-    """Return where the streaks are over half as strong as at their strongest: the band in which the starved rays lie densest."""
-    return strong(change, array, pixel_mm, share=0.5)
+    """Return where in the patient the mean square of the streaks, averaged over `WIDTH_MM`, is over half its maximum.
+
+    The maximum is the 99th percentile, so that single streaks do not decide. In a round body, whose starved rays pass the axis
+    within a distance s, views from an angle of 2 asin(s / r) meet a place at r: half the power is left at r = 1.41 s.
+    """
+    from scipy import ndimage
+
+    inside = patient(array)
+    power = ndimage.gaussian_filter(np.square(change), WIDTH_MM / pixel_mm)
+    return np.asarray((power > POWER_SHARE * float(np.percentile(power[inside], 99))) & inside)
 
 
 KIND: Final = Kind(
