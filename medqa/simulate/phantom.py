@@ -133,7 +133,7 @@ def _ct_noise(clean: Array, grid: Grid, generator: np.random.Generator, realisat
 def _pet_scan(activity: Array, grid: Grid, generator: np.random.Generator, counts_per_kbq: float) -> Array:
     from scipy import ndimage
 
-    from medqa.simulate import pet as scanner
+    from medqa.simulate.pet import scanner
     from medqa.simulate.projector import beam_for, project
 
     beam = beam_for(activity.shape, grid.pixel_mm, views=scanner.VIEWS)

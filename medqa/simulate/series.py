@@ -21,6 +21,7 @@ from medqa.errors import InvalidDegradation
 from medqa.simulate import ct, mr, pet
 from medqa.simulate.catalogue import check, described, parameters
 from medqa.simulate.degradation import Degraded, Plan
+from medqa.simulate.mr.k_space import PHASE_AXIS
 from medqa.simulate.series_faults import FAULTS, Shown, Slab, untouched
 from medqa.simulate.truth import FrameTruth, Truth, mask_facts, sentence
 from medqa.volume import Array
@@ -33,7 +34,7 @@ NEW_IN_EACH_FRAME: Final = frozenset({"ct-dose", "ct-starvation", "mr-noise", "m
 
 _SECOND_VALUE: Final = {"CT": "SECONDARY", "MR": "SECONDARY", "PT": "PRIMARY"}
 """PET knows no secondary images (PS3.3 C.8.9.4.1.1)."""
-_PHASE_AXES: Final = {"COL": 0, "ROW": 1}
+_PHASE_AXES: Final = {"COL": 0.0, "ROW": 1.0}
 _OF_FRAMES_THEMSELVES: Final = frozenset(
     {"no_position", "single_slice", "missing_slices", "uneven_spacing", "duplicate_positions", "ct_slope_varies"}
 )
@@ -121,13 +122,13 @@ class DegradedSeries:
         if frames is None:
             frames = [self.frame_truth(index, image) for index, image in enumerate(self.images())]
         kept = {self.pixels(index).numbers.place for index in range(len(self.series.frames))}
-        kind = described(self.series.modality).get(self.kind)
+        kind = described(self.series.modality)[self.kind]
         return Truth(
             kind=self.kind,
-            summary="" if kind is None else kind.summary,
-            source="" if kind is None else kind.source,
+            summary=kind.summary,
+            source=kind.source,
             modality=self.series.modality,
-            local=kind is not None and kind.region is not None,
+            local=kind.region is not None,
             level=self.plan.level,
             parameters=parameters(self.kind, self.plan),
             settled=self.settled,
@@ -194,23 +195,22 @@ def derived_image_type(modality: str, original: Sequence[str]) -> tuple[str, ...
 
 def _plan(series: Series, kind: str, generator: np.random.Generator, level: int, given: dict[str, float]) -> Plan:
     check(kind, level, given)
-    modality, _, name = kind.partition("-")
+    modality = kind.partition("-")[0]
     if kind not in FAULTS and modality.upper() != series.modality:
         raise InvalidDegradation(kind=kind, reason=f"the series is {series.modality}")
     pixel_mm = _pixel_mm(series.frames[0])
-    known = described(series.modality).get(kind)
-    if known is not None:
-        return known.plan(generator, pixel_mm=pixel_mm, level=level, given=given)
-    if modality == "mr":
-        axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
-        return mr.draw(name, level, generator, pixel_mm=pixel_mm, phase_axis=axis)
-    return pet.draw(name, level, generator, pixel_mm=pixel_mm)
+    known = described(series.modality)[kind]
+    axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
+    if PHASE_AXIS in known.others and axis is not None:
+        # What the header says goes before chance, what is asked for before the header.
+        given = {PHASE_AXIS.name: axis, **given}
+    return known.plan(generator, pixel_mm=pixel_mm, level=level, given=given)
 
 
 def _settled(series: Series, kind: str, slab: Slab, plan: Plan) -> dict[str, float]:
     """Return the parameters that one slice decides for all, the middle one of the slab."""
-    known = described(series.modality).get(kind)
-    if known is None or known.settle is None:
+    known = described(series.modality)[kind]
+    if known.settle is None:
         return {}
     frame = series.frames[sum(slab) // 2]
     return known.settle(np.nan_to_num(frame.decode(), nan=-1000.0), plan.parameters, _pixel_mm(frame))

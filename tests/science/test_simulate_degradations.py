@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from medqa import simulate
 from medqa.simulate import Plan, ct, mr, pet
+from medqa.simulate.mr import motion
 
 SIZE = 192
 
@@ -129,7 +130,7 @@ def test_mr_noise_divides_the_signal_to_noise_ratio_as_declared():
     own = 0.02 * image[mr.foreground(image)].mean()
     clean = np.hypot(image + own * np.random.default_rng(0).standard_normal(image.shape), 0).astype(np.float32)
     for factor in (2.0, 4.0, 8.0):
-        plan = Plan(modality="MR", kind="noise", level=1, parameters={"strength": factor, "seed": 2.0, "phase_axis": 0.0})
+        plan = Plan(modality="MR", kind="noise", level=1, parameters={"snr_divisor": factor, "seed": 2.0})
         done = mr.apply(clean, plan, pixel_mm=1.5)
         added = (done.array - clean)[44:84, 44:84].std()
         assert np.hypot(added, own) == pytest.approx(factor * own, rel=0.25)
@@ -137,7 +138,7 @@ def test_mr_noise_divides_the_signal_to_noise_ratio_as_declared():
 
 def test_noise_in_the_air_of_a_magnitude_image_is_rayleigh_distributed():
     image = head()
-    plan = Plan(modality="MR", kind="noise", level=3, parameters={"strength": 10.0, "seed": 2.0, "phase_axis": 0.0})
+    plan = Plan(modality="MR", kind="noise", level=3, parameters={"snr_divisor": 10.0, "seed": 2.0})
     air = mr.apply(image, plan, pixel_mm=1.5).array[:16, :16]
     assert air.mean() / air.std() == pytest.approx(1.913, rel=0.15)
 
@@ -146,7 +147,7 @@ def test_noise_in_the_air_of_a_magnitude_image_is_rayleigh_distributed():
 def test_ghosts_lie_along_the_phase_direction_at_the_expected_distance_and_strength(axis: int):
     image = np.zeros((128, 128), dtype=np.float32)
     image[60:68, 60:68] = 100
-    parameters = {"strength": 0.25, "seed": 0.0, "phase_axis": float(axis), "period_lines": 4.0, "onset_rad": 0.3}
+    parameters = {"ghost_share": 0.25, "seed": 0.0, "phase_axis": float(axis), "period_lines": 4.0, "onset_rad": 0.3}
     done = mr.apply(image, Plan(modality="MR", kind="ghost", level=3, parameters=parameters), pixel_mm=1.0).array
     profile = done[:, 62:66].mean(axis=1) if axis == 0 else done[62:66].mean(axis=0)
     # Four lines a period: a quarter of the field, 32 pixels.
@@ -158,7 +159,7 @@ def test_ghosts_lie_along_the_phase_direction_at_the_expected_distance_and_stren
 
 def test_mr_motion_is_still_at_first_and_moves_near_the_centre_of_k_space():
     plan = mr.draw("motion", 3, np.random.default_rng(8), pixel_mm=1.0, phase_axis=0)
-    path = mr.trajectory(256, plan.parameters)
+    path = motion.trajectory(256, plan.parameters)
     assert path[0] == 0
     assert np.abs(path).max() == pytest.approx(1)
     steps = np.flatnonzero(np.diff(path))
@@ -167,7 +168,7 @@ def test_mr_motion_is_still_at_first_and_moves_near_the_centre_of_k_space():
 
 def test_a_zipper_is_one_line_across_the_image():
     image = head()
-    parameters = {"strength": 3.0, "seed": 1.0, "phase_axis": 0.0, "place": 0.25}
+    parameters = {"interference": 3.0, "seed": 1.0, "phase_axis": 0.0, "place": 0.25}
     change = np.abs(mr.apply(image, Plan(modality="MR", kind="zipper", level=4, parameters=parameters), pixel_mm=1.0).array - image)
     columns = change.mean(axis=0)
     assert int(np.argmax(columns)) == pytest.approx(32, abs=1)
@@ -178,7 +179,7 @@ def test_thinned_pet_counts_give_the_declared_noise_and_keep_the_mean():
     image = head(64)
     mask = pet.body(image)
     for fraction, expected in ((0.5, 0.12), (0.25, 0.12 * np.sqrt(3))):
-        parameters = {"strength": fraction, "seed": 6.0, "filter_mm": 5.0}
+        parameters = {"counts": fraction, "seed": 6.0, "filter_mm": 5.0}
         done = pet.apply(image, Plan(modality="PT", kind="counts", level=1, parameters=parameters), pixel_mm=5.0)
         assert done.severity == pytest.approx(expected, rel=0.2)
         assert done.array[mask].mean() == pytest.approx(image[mask].mean(), rel=0.03)
@@ -190,7 +191,7 @@ def test_pet_noise_follows_activity_and_is_correlated():
     image[:, 32:] *= 0.25
     changes = []
     for seed in range(6):
-        parameters = {"strength": 0.25, "seed": float(seed), "filter_mm": 5.0}
+        parameters = {"counts": 0.25, "seed": float(seed), "filter_mm": 5.0}
         changes.append(
             pet.apply(image, Plan(modality="PT", kind="counts", level=2, parameters=parameters), pixel_mm=5.0).array - image
         )
