@@ -18,10 +18,11 @@ from medqa.errors import InvalidPhantom
 from medqa.simulate import acr as layout
 from medqa.simulate import anatomy_chest, anatomy_ct, anatomy_head
 from medqa.simulate.ct.dose import WATER_PER_MM
-from medqa.simulate.ct_scan import Known, Scan, acquire, expected_noise_hu, finer, painted, under_kernel
+from medqa.simulate.ct_scan import Known, Scan, acquire, expected_noise_hu, painted, under_kernel
 from medqa.simulate.inserts import Insert, LinePairs
 from medqa.simulate.phantom import Phantom
 from medqa.simulate.shapes import Grid, Shape, paint
+from medqa.simulate.stack import finer
 from medqa.volume import Array
 
 AIR_HU: Final = -1000.0

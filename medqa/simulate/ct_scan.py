@@ -18,10 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from medqa.errors import InvalidPhantom
 from medqa.simulate.inserts import Insert, LinePairs
 from medqa.simulate.kernels import window
 from medqa.simulate.shapes import Grid
+from medqa.simulate.stack import Stack, finer
 from medqa.volume import Array
 
 SOFT_PER_MM: Final = 0.8
@@ -30,46 +30,23 @@ SHARP_PER_MM: Final = 1.6
 """Cut-off of a kernel for bone: a tenth of the contrast is left at 12.7 line pairs per cm."""
 REFERENCE_MM: Final = 5.0
 """Slice thickness to which a phantom's noise at full dose refers."""
-LARGEST_MM: Final = 2000.0
-"""Largest field of view: painted finely, a larger one would not fit the memory."""
 TISSUE_HU: Final = (-150.0, 250.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """How a phantom is scanned; what is None follows from the phantom: it is seen as a whole.
+class Scan(Stack):
+    """How a phantom is scanned with CT.
 
     `dose` is a share of a full one; `cutoff_per_mm` is the first zero of the kernel's window. Noise is computed from the
     projections of `realisations` slices; each of the others gets a random unit combination of the nearest ones, which has the same
     spectrum.
     """
 
-    slices: int | None = None
     size: int = 512
     spacing_mm: float = REFERENCE_MM
-    pixel_mm: float | None = None
     dose: float = 1.0
     cutoff_per_mm: float = SOFT_PER_MM
     realisations: int = 8
-
-    def grid(self, *, field_mm: float, length_mm: float, centre_z_mm: float = 0.0) -> Grid:
-        """Return the stack of slices that shows a field of view over a length.
-
-        Raises
-        ------
-        InvalidPhantom
-            Where size and pixels make a field of view of more than `LARGEST_MM`.
-        """
-        if self.size * (self.pixel_mm or 0) > LARGEST_MM:
-            reason = f"{self.size} pixels of {self.pixel_mm:g} mm are more than {LARGEST_MM:g} mm"
-            raise InvalidPhantom(phantom="in this field of view", reason=reason)
-        return Grid(
-            slices=self.slices or max(1, round(length_mm / self.spacing_mm)),
-            size=self.size,
-            pixel_mm=self.pixel_mm or field_mm / self.size,
-            spacing_mm=self.spacing_mm,
-            centre_z_mm=centre_z_mm,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +84,6 @@ def expected_noise_hu(full_hu: float, scan: Scan, grid: Grid) -> float:
     """Return the deviation of noise where it is `full_hu` at full dose, `REFERENCE_MM` thick, with the soft kernel."""
     kernel = (carried(scan.cutoff_per_mm, grid.pixel_mm) / SOFT_PER_MM) ** 1.5
     return float(full_hu * kernel * math.sqrt(REFERENCE_MM / grid.spacing_mm / scan.dose))
-
-
-def finer(grid: Grid, finest_mm: float) -> tuple[Grid, int]:
-    """Return a grid with pixels of at most `finest_mm` and how many make one: an odd number, so that the centres stay."""
-    times = 2 * math.ceil((grid.pixel_mm / finest_mm - 1) / 2 - 1e-6) + 1 if grid.pixel_mm > finest_mm else 1
-    fine = Grid(
-        slices=grid.slices,
-        size=grid.size * times,
-        pixel_mm=grid.pixel_mm / times,
-        spacing_mm=grid.spacing_mm,
-        centre_z_mm=grid.centre_z_mm,
-    )
-    return fine, times
 
 
 def under_kernel(image: Array, fine: Grid, times: int, cutoff_per_mm: float) -> Array:
