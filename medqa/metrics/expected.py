@@ -2,7 +2,7 @@
 
 `RISES` and `FALLS`: strictly monotone over the strengths; `BLIND`: hardly changes; what is not named is free. The names of
 degradations are those of the simulation, which stands above this package and is not imported. The outcome on patients stands in
-`docs/metrics.md`, failures included: an expectation that failed is a finding about the metric, and stays here as it was declared.
+`docs/metrics*.md`, failures included: an expectation that failed is a finding about the metric, and stays here as it was declared.
 """
 
 from __future__ import annotations
@@ -87,6 +87,54 @@ CT: Final[Mapping[str, Mapping[str, Effect]]] = {
 """Quantity (code value) -> degradation -> effect."""
 
 
+_NOISY: Final = ("noise", "coil-noise", "undersampling")
+
+MR: Final[Mapping[str, Mapping[str, Effect]]] = {
+    # From the air
+    "mr_snr": _declared(rises=("blur", "gibbs"), falls=_NOISY, blind=("zipper", "chemical-shift")),
+    "mr_fber": _declared(falls=("noise", "coil-noise", "ghost", "nyquist", "motion"), blind=("zipper", "chemical-shift")),
+    "mr_qi1": _declared(rises=("ghost", "motion", "drift", "nyquist", "zipper")),
+    "mr_ghosting": _declared(rises=("ghost", "nyquist", "motion"), blind=("noise", "bias", "blur", "chemical-shift")),
+    # From the tissues of the brain
+    "mr_snr_tissue": _declared(falls=_NOISY),
+    "mr_cnr": _declared(falls=("noise", "coil-noise")),
+    "mr_cjv": _declared(rises=("noise", "coil-noise", "bias", "motion")),
+    # From the whole image
+    "mr_efc": _declared(rises=("noise", "motion", "drift", "ghost", "nyquist")),
+    "mr_gradient_entropy": _declared(rises=("noise", "coil-noise", "motion", "drift", "ghost")),
+    "mr_sharpness": _declared(falls=("blur", "gibbs", "drift"), blind=("bias", "zipper")),
+    "mr_bias": _declared(rises=("bias",), blind=("noise", "blur", "gibbs", "zipper", "chemical-shift")),
+    # From k-space and from the borders
+    "mr_spikes": _declared(rises=("spike",), blind=("noise", "blur", "bias")),
+    "mr_wrap": _declared(rises=("wrap",), blind=("noise", "blur", "bias", "gibbs")),
+    # From neighbouring slices
+    "mr_jumps": _declared(blind=("blur", "gibbs")),
+}
+
+_EVERY_PT: Final = ("counts", "blur", "motion", "attenuation", "extravasation", "arms")
+
+PT: Final[Mapping[str, Mapping[str, Effect]]] = {
+    # Noise and its texture
+    "pt_liver_cov": _declared(rises=("counts",), falls=("blur",)),
+    "pt_body_cov": _declared(rises=("counts",), falls=("blur",)),
+    "pt_texture": _declared(falls=("blur",)),
+    "pt_bed_steps": _declared(blind=("blur", "motion")),
+    # Levels that a patient must have
+    "pt_liver_suv": _declared(falls=("extravasation",), blind=("counts", "blur", "motion")),
+    "pt_blood_suv": _declared(falls=("extravasation",), blind=("counts", "blur")),
+    # Dose, time and the injection
+    "pt_exposure": _declared(blind=_EVERY_PT),
+    "pt_uptake": _declared(blind=_EVERY_PT),
+    "pt_extravasation": _declared(rises=("extravasation",), blind=("counts", "blur", "motion")),
+}
+
+EXPECTED: Final[Mapping[str, Mapping[str, Mapping[str, Effect]]]] = {"CT": CT, "MR": MR, "PT": PT}
+"""By modality."""
+
+
 def effect(quantity: str, kind: str) -> Effect:
-    """Return what was declared for a quantity under a degradation."""
-    return CT.get(quantity, {}).get(kind, Effect.FREE)
+    """Return what was declared for a quantity under a degradation; no quantity belongs to two modalities."""
+    for declared in EXPECTED.values():
+        if quantity in declared:
+            return declared[quantity].get(kind, Effect.FREE)
+    return Effect.FREE

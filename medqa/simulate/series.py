@@ -20,7 +20,7 @@ from medqa.dicom_values import own_uid
 from medqa.errors import InvalidDegradation
 from medqa.simulate import ct, mr, pet
 from medqa.simulate.catalogue import check, described, parameters
-from medqa.simulate.degradation import Degraded, Plan
+from medqa.simulate.degradation import Degraded, Kind, Plan
 from medqa.simulate.mr.k_space import PHASE_AXIS
 from medqa.simulate.series_faults import FAULTS, Shown, Slab, untouched
 from medqa.simulate.truth import FrameTruth, Truth, mask_facts, sentence
@@ -188,6 +188,12 @@ def degrade_series(
     return DegradedSeries(original=series, series=made, kind=kind, plan=plan, slab=slab, settled=settled)
 
 
+def known_axis(series: Series, kind: Kind) -> dict[str, float]:
+    """Return the phase-encoding axis that the header tells, as a parameter, where the kind has one and the header tells it."""
+    axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
+    return {PHASE_AXIS.name: axis} if PHASE_AXIS in kind.others and axis is not None else {}
+
+
 def derived_image_type(modality: str, original: Sequence[str]) -> tuple[str, ...]:
     """Return the Image Type of an image that was made from one with another: what comes behind the first two values stays."""
     return ("DERIVED", _SECOND_VALUE[modality], *(original[2:] or (("AXIAL",) if modality == "CT" else ())))
@@ -200,11 +206,8 @@ def _plan(series: Series, kind: str, generator: np.random.Generator, level: int,
         raise InvalidDegradation(kind=kind, reason=f"the series is {series.modality}")
     pixel_mm = _pixel_mm(series.frames[0])
     known = described(series.modality)[kind]
-    axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
-    if PHASE_AXIS in known.others and axis is not None:
-        # What the header says goes before chance, what is asked for before the header.
-        given = {PHASE_AXIS.name: axis, **given}
-    return known.plan(generator, pixel_mm=pixel_mm, level=level, given=given)
+    # What the header says goes before chance, what is asked for before the header.
+    return known.plan(generator, pixel_mm=pixel_mm, level=level, given={**known_axis(series, known), **given})
 
 
 def _settled(series: Series, kind: str, slab: Slab, plan: Plan) -> dict[str, float]:

@@ -16,16 +16,17 @@ from typing import Final
 
 import numpy as np
 
+from medqa import simulate
 from medqa.errors import MedqaError, NotApplicable
 from medqa.metrics import METRICS, frame_partials
 from medqa.series import FrameImage, Series, Stack
-from medqa.simulate import ct
-from medqa.training.cache import spaced
+from medqa.simulate.catalogue import KINDS
+from medqa.simulate.series import known_axis
 from medqa.training.scans import Scan
 from medqa.volume import Array
 
-FRAMES: Final = {"test": 2}
-"""Frames of a scan, by its role: one where it is not named here."""
+FRAMES: Final = {"CT": (1, 4), "MR": (2, 4), "PT": (32, 32)}
+"""Frames of a scan that are measured: of one that teaches, and of a test subject's. Livers of PET are sought along the stack."""
 LEVELS: Final = {"test": (1, 2, 3, 4)}
 """Levels by the role of a scan: test subjects are followed from level to level, the others teach what is clearly spoiled."""
 CLEARLY_SPOILED: Final = (3, 4)
@@ -78,30 +79,40 @@ def _scan_rows(scan: Scan) -> Iterator[Row]:
     found = [series for series in read(scan.path).series if series.modality == scan.modality and series.frames]
     if not found:
         return
-    series = _few(max(found, key=lambda one: len(one.frames)), FRAMES.get(scan.role, 1))
+    series = few(max(found, key=lambda one: len(one.frames)), FRAMES[scan.modality][scan.role == "test"])
     clean = [frame.read() for frame in series.frames]
     yield _row(scan, series, clean, "", 0, 0.0)
     if not scan.clean:
         return
-    for kind in ct.KINDS.values():
+    for kind in KINDS[scan.modality].values():
         seed = int.from_bytes(hashlib.sha256(f"{scan.key}/{kind.name}".encode()).digest()[:8])
         for level in LEVELS.get(scan.role, CLEARLY_SPOILED):
             # The same seed for every level: only the strength differs.
             pixel_mm = float(np.mean(clean[0].spacing_mm))
-            plan = kind.plan(np.random.default_rng(seed), pixel_mm=pixel_mm, level=level)
+            plan = kind.plan(np.random.default_rng(seed), pixel_mm=pixel_mm, level=level, given=known_axis(series, kind))
             images, severities = [], []
             for index, image in enumerate(clean):
                 own = replace(plan, parameters={**plan.parameters, "seed": plan.parameters["seed"] + index})
-                done = ct.apply(image.array, own, pixel_mm=pixel_mm)
-                # Whole HU, as a scanner stores them: else no quantity could tell coarse steps.
-                images.append(_shown(image, np.rint(done.array)))
+                done = simulate.apply(image.array, own, pixel_mm=pixel_mm)
+                images.append(_shown(image, _stored(image, done.array)))
                 severities.append(done.severity)
             yield _row(scan, series, images, kind.name, level, float(np.mean(severities)))
 
 
-def _few(series: Series, count: int) -> Series:
-    frames = tuple(series.frames[index] for index in spaced(len(series.frames), count))
-    return replace(series, frames=frames, stacks=(Stack(label="", start=0, stop=len(frames)),))
+def few(series: Series, most: int) -> Series:
+    """Return a series of at most `most` frames, evenly spaced along the stacks, with the distance that they have now."""
+    step = -(-len(series.frames) // most)
+    first = (len(series.frames) - 1) % step // 2
+    frames = series.frames[first::step]
+    depth, *plane = series.volume.spacing_mm
+    volume = replace(series.volume, shape=(len(frames), *series.volume.shape[1:]), spacing_mm=(depth * step, plane[0], plane[1]))
+    return replace(series, frames=frames, stacks=(Stack(label="", start=0, stop=len(frames)),), volume=volume)
+
+
+def _stored(image: FrameImage, array: Array) -> Array:
+    """Return values as a scanner stores them, CT in whole HU and MR in its steps: else no quantity could tell coarse steps."""
+    step = {"CT": 1.0, "MR": abs(image.frame.header.slope)}.get(image.frame.modality, 0.0)
+    return array if not step else np.asarray(np.rint(array / np.float32(step)) * np.float32(step), dtype=np.float32)
 
 
 def _shown(image: FrameImage, array: Array) -> FrameImage:

@@ -1,7 +1,8 @@
 """Fit the physics witness on the evidence of training subjects, and write its bundle with a card that a person can follow.
 
 `python -m medqa.training.physics evidence` measures scans (`--part 0/2` and `--part 1/2` share the work between two processes),
-`fit` fits the model, asks test subjects, and writes `models/physics_ct`.
+`fit` fits the model, asks test subjects, and writes `models/physics_ct`, `models/physics_mr`, `models/physics_pt`. `--modality`
+names one of them; all by default.
 """
 
 from __future__ import annotations
@@ -31,23 +32,45 @@ from medqa.training.evaluation import Item
 from medqa.training.evidence import CLEARLY_SPOILED, Row, make_rows, read_rows
 from medqa.training.scans import scans
 
-QUANTITIES: Final[dict[str, bool]] = {
-    "ct_noise": True,
-    "ct_nps_mean": True,
-    "ct_cnr": True,
-    "ct_streaks": True,
-    "ct_rings": False,
-    "ct_ring_arcs": False,
-    "ct_motion": True,
-    "ct_truncation": False,
-    "ct_truncation_rim": False,
-    "ct_f50": True,
-    "ct_texture": True,
-    "ct_texture_edge": True,
-    "ct_blur_effect": False,
-    "ct_soft_tissue": False,
-    "ct_air": False,
-    "ct_saturated": False,
+QUANTITIES: Final[dict[str, dict[str, bool]]] = {
+    "CT": {
+        "ct_noise": True,
+        "ct_nps_mean": True,
+        "ct_cnr": True,
+        "ct_streaks": True,
+        "ct_rings": False,
+        "ct_ring_arcs": False,
+        "ct_motion": True,
+        "ct_truncation": False,
+        "ct_truncation_rim": False,
+        "ct_f50": True,
+        "ct_texture": True,
+        "ct_texture_edge": True,
+        "ct_blur_effect": False,
+        "ct_soft_tissue": False,
+        "ct_air": False,
+        "ct_saturated": False,
+    },
+    "MR": {
+        "mr_snr": True,
+        "mr_fber": True,
+        "mr_qi1": True,
+        "mr_ghosting": False,
+        "mr_efc": False,
+        "mr_gradient_entropy": False,
+        "mr_sharpness": True,
+        "mr_bias": False,
+        "mr_spikes": True,
+        "mr_wrap": False,
+        "mr_cjv": True,
+    },
+    "PT": {
+        "pt_liver_cov": True,
+        "pt_body_cov": True,
+        "pt_texture": True,
+        "pt_liver_suv": True,
+        "pt_extravasation": False,
+    },
 }
 """Quantities that the model weighs, chosen by what they mean and before any fit, and whether each spreads by factors."""
 SPOILED_FROM: Final = min(CLEARLY_SPOILED)
@@ -57,7 +80,6 @@ STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS: Final = 5
 EDGES: Final = (1.0, 99.0)
 """Percentiles of the training rows at which a value is cut."""
-NAME: Final = "physics_ct"
 VERSION: Final = "0.1.0"
 
 log = logging.getLogger(__name__)
@@ -68,26 +90,30 @@ def main() -> None:
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     folder = arguments.runs / "evidence"
-    if arguments.step == "evidence":
-        part, parts = (int(number) for number in arguments.part.split("/"))
-        wanted = [scan for scan in scans(arguments.data, "CT") if scan.role in ("train", "validation", "test")]
-        make_rows(wanted[part::parts], folder / f"ct_{part}_{parts}.jsonl")
-        return
-    rows = table(folder)
-    write_bundle(arguments.models, fit([row for row in rows if row.role in ("train", "validation")]), rows)
+    for modality in arguments.modality or QUANTITIES:
+        if arguments.step == "evidence":
+            part, parts = (int(number) for number in arguments.part.split("/"))
+            wanted = [scan for scan in scans(arguments.data, modality) if scan.role in ("train", "validation", "test")]
+            make_rows(wanted[part::parts], folder / f"{modality.lower()}_{part}_{parts}.jsonl")
+        else:
+            rows = table(folder, modality)
+            learnt = [row for row in rows if row.role in ("train", "validation")]
+            write_bundle(arguments.models, modality, fit(modality, learnt), rows)
 
 
-def table(folder: Path) -> list[Row]:
-    """Return every row that was measured, ordered by scan."""
-    rows = [row for path in sorted(folder.glob("ct_*.jsonl")) for row in read_rows(path)]
+def table(folder: Path, modality: str) -> list[Row]:
+    """Return every row that was measured of a modality, ordered by scan."""
+    rows = [row for path in sorted(folder.glob(f"{modality.lower()}_*.jsonl")) for row in read_rows(path)]
     return sorted(rows, key=lambda row: row.scan)
 
 
-def fit(rows: Sequence[Row]) -> LogisticModel:
+def fit(modality: str, rows: Sequence[Row]) -> LogisticModel:
     """Fit the model on clean scans against clearly spoiled ones, each subject counting the same.
 
     Parameters
     ----------
+    modality
+        Tells which quantities may be weighed.
     rows
         Of training and validation subjects. Spoiled rows weigh `PREVALENCE` together, whatever their number. The model speaks no
         more surely than its folds bear out on the subjects that they leave out.
@@ -96,7 +122,7 @@ def fit(rows: Sequence[Row]) -> LogisticModel:
     from sklearn.model_selection import GroupKFold
 
     kept = [row for row in rows if _good(row) or _spoiled(row)]
-    features = [one for name, logarithm in QUANTITIES.items() if (one := _feature(name, logarithm, kept)) is not None]
+    features = [one for name, logarithm in QUANTITIES[modality].items() if (one := _feature(name, logarithm, kept)) is not None]
     straight = np.array([[_standardised(one, row) for one in features] for row in kept])
     designs = {"straight": straight, "with squares": np.hstack([straight, np.where(straight == 0, 0, straight**2 - 1)])}
     good = np.array([_good(row) for row in kept])
@@ -144,9 +170,10 @@ def by_kind(model: LogisticModel, rows: Sequence[Row]) -> dict[str, Agreement]:
     return {kind: _auc(model, clean, [row for row in spoiled if kind in ("all", row.kind)]) for kind in ("all", *kinds)}
 
 
-def write_bundle(shelf: Path, model: LogisticModel, rows: Sequence[Row]) -> Path:
+def write_bundle(shelf: Path, modality: str, model: LogisticModel, rows: Sequence[Row]) -> Path:
     """Write the model, its metadata with the figures on test subjects, and its card; return the folder."""
-    folder = shelf / NAME
+    name = f"physics_{modality.lower()}"
+    folder = shelf / name
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     test = [row for row in rows if row.role == "test"]
@@ -167,17 +194,17 @@ def write_bundle(shelf: Path, model: LogisticModel, rows: Sequence[Row]) -> Path
     }
     metadata = {
         "version": VERSION,
-        "changelog": {VERSION: "Logistic model on CT measurements"},
+        "changelog": {VERSION: f"Logistic model on {modality} measurements"},
         "required_packages_version": {"medqa": __version__},
         "task": "No-reference image quality assessment from measurements",
-        "description": "Logistic model: weighs the measurements of a CT series into a probability of being adequate",
+        "description": f"Logistic model: weighs the measurements of a {modality} series into a probability of being adequate",
         "authors": "The medqa founders",
         "copyright": "The medqa founders, Apache-2.0",
         "training": facts,
         "medqa": {
-            "name": NAME,
+            "name": name,
             "kind": "physics",
-            "modality": "CT",
+            "modality": modality,
             "variant": "logistic",
             "digests": {PHYSICS_MODEL.as_posix(): file_digest(folder / PHYSICS_MODEL)},
             "calibration": {"slope": 1.0, "intercept": 0.0, "certified": False},
@@ -188,19 +215,19 @@ def write_bundle(shelf: Path, model: LogisticModel, rows: Sequence[Row]) -> Path
     (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     page = folder / "docs/README.md"
     verdicts = section(page.read_text(encoding="utf-8"), WHOLE_VERDICT) if page.is_file() else None
-    text = card(model, facts)
+    text = card(name, model, facts)
     page.write_text(text if verdicts is None else with_section(text, WHOLE_VERDICT, verdicts), encoding="utf-8")
-    shutil.copy(shelf / "mal_ct/LICENSE", folder / "LICENSE")
+    shutil.copy(shelf / f"mal_{modality.lower()}/LICENSE", folder / "LICENSE")
     return folder
 
 
-def card(model: LogisticModel, facts: dict[str, Any]) -> str:
+def card(name: str, model: LogisticModel, facts: dict[str, Any]) -> str:
     """Return the model card, Markdown."""
     lines = [
-        f"# {NAME}",
+        f"# {name}",
         "",
         (
-            f"Weighs the measurements of a CT series into the probability that it is adequate. Version {VERSION}. Written by "
+            f"Weighs the measurements of a series into the probability that it is adequate. Version {VERSION}. Written by "
             "`python -m medqa.training.physics fit`; no figure below was typed by hand."
         ),
         "",
@@ -223,9 +250,9 @@ def card(model: LogisticModel, facts: dict[str, Any]) -> str:
         low, high = one["interval"] or (float("nan"), float("nan"))
         lines.append(f"| {kind} | {one['value']:.3f} | {low:.3f} to {high:.3f} |")
     lines += ["", "| series | against | silent | for | series | subjects |", "|---|---|---|---|---|---|"]
-    for name, votes in facts["votes"].items():
+    for series, votes in facts["votes"].items():
         parts = " | ".join(f"{100 * votes[stand]:.0f} %" for stand in ("against", "silent", "for"))
-        lines.append(f"| {name} | {parts} | {votes['series']} | {votes['subjects']} |")
+        lines.append(f"| {series} | {parts} | {votes['series']} | {votes['subjects']} |")
     lines += [
         "",
         "## What it weighs",
@@ -249,7 +276,7 @@ def card(model: LogisticModel, facts: dict[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "- Measurements of one or two frames a scan; a whole series has more.",
+        "- Measurements of a few frames a scan; a whole series has more.",
         "- No radiologist's judgement went in: labels are declared strengths of simulated faults.",
         "- It knows the kinds above. A smooth image may be a good one: what reconstruction did is judged by texture alone.",
     ]
@@ -336,6 +363,7 @@ def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m medqa.training.physics", description=__doc__)
     parser.add_argument("step", choices=("evidence", "fit"))
+    parser.add_argument("--modality", choices=list(QUANTITIES), action="append", help="which modalities; all by default")
     parser.add_argument("--part", default="0/1", help="which of how many shares of the scans, counted from 0")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDQA_DATA", "../shared/data")), help="folder of scans")
     parser.add_argument("--runs", type=Path, default=Path("runs/training"), help="folder that the evidence goes to")

@@ -9,7 +9,7 @@ import pytest
 
 from medqa.iqa import bundle
 from medqa.simulate import ct, phantom, study
-from medqa.training import physics
+from medqa.training import evidence, physics
 from medqa.training.evidence import Row, make_rows, read_rows
 from medqa.training.scans import Scan
 
@@ -35,7 +35,7 @@ def rows(role: str = "train", subjects: int = 30, first: int = 0) -> list[Row]:
 
 
 def test_the_weight_lies_on_what_tells_clean_from_spoiled() -> None:
-    model = physics.fit(rows())
+    model = physics.fit("CT", rows())
     weights = {feature.quantity: feature.weight for feature in model.features}
     assert set(weights) == {"ct_noise", "ct_f50"}
     assert weights["ct_noise"] < -0.3
@@ -47,17 +47,17 @@ def test_the_weight_lies_on_what_tells_clean_from_spoiled() -> None:
 def test_who_is_seen_more_often_does_not_count_more() -> None:
     many = rows()
     repeated = many + [one for one in many if one.subject == "s0"] * 40
-    once, often = (physics.fit(made).probability({"ct_noise": 14.0, "ct_f50": 0.3}) for made in (many, repeated))
+    once, often = (physics.fit("CT", made).probability({"ct_noise": 14.0, "ct_f50": 0.3}) for made in (many, repeated))
     assert often == pytest.approx(once, abs=0.05)
 
 
 def test_a_quantity_that_is_hardly_ever_there_is_not_weighed() -> None:
     made = [row(number, ct_noise=10.0 + number, ct_cnr=5.0) if number < 3 else one for number, one in enumerate(rows())]
-    assert "ct_cnr" not in {feature.quantity for feature in physics.fit(made).features}
+    assert "ct_cnr" not in {feature.quantity for feature in physics.fit("CT", made).features}
 
 
 def test_the_area_under_the_curve_is_told_by_kind_on_subjects_never_seen() -> None:
-    model = physics.fit(rows())
+    model = physics.fit("CT", rows())
     test = rows("test", 12, first=100)
     blind = [row(subject, kind="rings", level=4, role="test", ct_noise=10.0, ct_f50=0.3) for subject in range(100, 112)]
     found = physics.by_kind(model, [*test, *blind])
@@ -71,10 +71,10 @@ def test_a_fitted_bundle_stands_its_own_self_test(tmp_path: Path) -> None:
     made = [*rows(), *rows("test", 12, first=100)]
     (tmp_path / "mal_ct").mkdir()
     (tmp_path / "mal_ct/LICENSE").write_text("Apache-2.0")
-    folder = physics.write_bundle(tmp_path, physics.fit(rows()), made)
+    folder = physics.write_bundle(tmp_path, "CT", physics.fit("CT", rows()), made)
     with (folder / "docs/README.md").open("a", encoding="utf-8") as page:
         page.write("\n## The whole verdict\n\nwritten by another program\n")
-    physics.write_bundle(tmp_path, physics.fit(rows()), made)
+    physics.write_bundle(tmp_path, "CT", physics.fit("CT", rows()), made)
     from medqa.iqa.card import read_card
 
     scorer = bundle.open_physics(read_card(folder))
@@ -86,7 +86,7 @@ def test_a_fitted_bundle_stands_its_own_self_test(tmp_path: Path) -> None:
 
 
 def test_evidence_of_a_scan_is_appended_once_and_levels_share_their_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ct, "KINDS", {"dose": ct.KINDS["dose"]})
+    monkeypatch.setattr(evidence, "KINDS", {"CT": {"dose": ct.KINDS["dose"]}})
     made = phantom.ct(np.random.default_rng(2), slices=2, size=128)
     study.save(tmp_path / "scan", made.array, study.form_of(made, seed=2))
     scan = Scan(

@@ -1,7 +1,8 @@
-"""`python -m tests.proofs.metrics`: what every CT metric is, and what it does, written from the code and the evidence table.
+"""`python -m tests.proofs.metrics`: what every metric is, and what it does, written from the code and the evidence table.
 
-Writes `docs/metrics.md` and the matrix of expected and seen effects, `docs/img/ct_matrix.png`. The evidence is made by
-`python -m medqa.training.physics evidence` (test subjects for the matrix, clean training subjects for the usual ranges).
+Writes for each modality a page, `docs/metrics.md` (CT), `docs/metrics_mr.md`, `docs/metrics_pt.md`, and the matrix of expected and
+seen effects, `docs/img/ct_matrix.png` and so on. The evidence is made by `python -m medqa.training.physics evidence` (test subjects
+for the matrix, clean training subjects for the usual ranges).
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from typing import Final
 import numpy as np
 
 from medqa.metrics import METRICS
-from medqa.metrics.expected import CT, Effect, effect
+from medqa.metrics.expected import EXPECTED, Effect, effect
 from medqa.metrics.metric import Metric
-from medqa.simulate.ct import KINDS
-from medqa.training.evidence import Row
+from medqa.simulate.catalogue import KINDS
+from medqa.training.evidence import FRAMES, Row
 from medqa.training.physics import table
 from reports.wording import text
 
-PAGE: Final = Path("docs/metrics.md")
-FIGURE: Final = Path("docs/img/ct_matrix.png")
+PAGES: Final = {"CT": Path("docs/metrics.md"), "MR": Path("docs/metrics_mr.md"), "PT": Path("docs/metrics_pt.md")}
+TITLES: Final = {"CT": "CT", "MR": "MR", "PT": "PET"}
+EXPECTED_OF: Final = {quantity: effects for declared in EXPECTED.values() for quantity, effects in declared.items()}
 MONOTONE: Final = 0.95
 BLIND: Final = 0.10
 COLOURS: Final = {"kept": "#2e7d32", "failed": "#c62828", "free": "#e0e0e0", "unknown": "#ffffff"}
@@ -61,17 +63,28 @@ class Outcome:
 
 
 def main() -> None:
-    """Write the page and the figure."""
+    """Write the pages and the figures of the modalities that there is evidence of."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/training"))
-    rows = table(parser.parse_args().runs / "evidence")
-    if not rows:
-        sys.exit("no evidence: run `python -m medqa.training.physics evidence` first")
-    test = [row for row in rows if row.role == "test" and row.clean]
-    learnt = [row for row in rows if row.role == "train" and row.clean and row.level == 0]
-    outcomes = {(quantity, kind): outcome(quantity, kind, test) for quantity in CT for kind in KINDS}
-    draw(outcomes, len({row.subject for row in test}))
-    PAGE.write_text(page(outcomes, test, learnt), encoding="utf-8")
+    parser.add_argument("--modality", choices=list(PAGES), action="append", help="which modalities; all by default")
+    arguments = parser.parse_args()
+    for modality in arguments.modality or PAGES:
+        rows = table(arguments.runs / "evidence", modality)
+        if not rows:
+            print(f"{modality}: no evidence; `python -m medqa.training.physics evidence --modality {modality}` makes it")
+            continue
+        test = [row for row in rows if row.role == "test" and row.clean]
+        learnt = [row for row in rows if row.role == "train" and row.clean and row.level == 0]
+        outcomes = {(quantity, kind): outcome(quantity, kind, test) for quantity in EXPECTED[modality] for kind in KINDS[modality]}
+        draw(modality, outcomes, len({row.subject for row in test}))
+        PAGES[modality].write_text(page(modality, outcomes, test, learnt), encoding="utf-8")
+        held = [one.kept for one in outcomes.values() if one.kept is not None]
+        print(f"{modality}: {sum(held)} of {len(held)} declared effects hold; {PAGES[modality]}")
+
+
+def figure_of(modality: str) -> Path:
+    """Return where the matrix of a modality is drawn."""
+    return Path(f"docs/img/{modality.lower()}_matrix.png")
 
 
 def outcome(quantity: str, kind: str, rows: Sequence[Row]) -> Outcome:
@@ -108,7 +121,7 @@ def courses_of(quantity: str, kind: str, rows: Sequence[Row]) -> dict[str, list[
     return courses
 
 
-def draw(outcomes: dict[tuple[str, str], Outcome], patients: int) -> None:
+def draw(modality: str, outcomes: dict[tuple[str, str], Outcome], patients: int) -> None:
     """Draw the matrix: green kept, red failed, grey free."""
     import matplotlib
 
@@ -116,9 +129,10 @@ def draw(outcomes: dict[tuple[str, str], Outcome], patients: int) -> None:
     from matplotlib import pyplot
     from matplotlib.patches import Rectangle
 
-    figure, axis = pyplot.subplots(figsize=(13, 0.36 * len(CT) + 1.6), dpi=90)
-    for y, quantity in enumerate(CT):
-        for x, kind in enumerate(KINDS):
+    quantities, kinds = list(EXPECTED[modality]), list(KINDS[modality])
+    figure, axis = pyplot.subplots(figsize=(13, 0.36 * len(quantities) + 1.6), dpi=90)
+    for y, quantity in enumerate(quantities):
+        for x, kind in enumerate(kinds):
             one = outcomes[quantity, kind]
             name = "free" if one.expected is Effect.FREE else {True: "kept", False: "failed", None: "unknown"}[one.kept]
             axis.add_patch(Rectangle((x, y), 0.96, 0.94, color=COLOURS[name]))
@@ -131,36 +145,40 @@ def draw(outcomes: dict[tuple[str, str], Outcome], patients: int) -> None:
                 fontsize=7,
                 color="white" if one.kept is not None else "black",
             )
-    axis.set_xlim(0, len(KINDS))
-    axis.set_ylim(len(CT), 0)
-    axis.set_xticks(np.arange(len(KINDS)) + 0.48, list(KINDS), rotation=40, ha="right", fontsize=8)
-    axis.set_yticks(np.arange(len(CT)) + 0.5, list(CT), fontsize=8)
+    axis.set_xlim(0, len(kinds))
+    axis.set_ylim(len(quantities), 0)
+    axis.set_xticks(np.arange(len(kinds)) + 0.48, kinds, rotation=40, ha="right", fontsize=8)
+    axis.set_yticks(np.arange(len(quantities)) + 0.5, quantities, fontsize=8)
     axis.tick_params(length=0)
     for side in axis.spines.values():
         side.set_visible(False)
     words = "% of patients strictly monotone (↑ ↓), or median change in % of the clean spread between patients (○)"
     axis.set_title(f"{patients} test subjects; {words}", fontsize=9)
     figure.tight_layout()
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURE, metadata={"Software": None})
+    path = figure_of(modality)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
     pyplot.close(figure)
 
 
-def page(outcomes: dict[tuple[str, str], Outcome], test: Sequence[Row], learnt: Sequence[Row]) -> str:
+def page(modality: str, outcomes: dict[tuple[str, str], Outcome], test: Sequence[Row], learnt: Sequence[Row]) -> str:
     """Return the page, Markdown."""
     declared = [one for one in outcomes.values() if one.expected is not Effect.FREE and one.patients]
-    failed = sorted((key for key, one in outcomes.items() if one.kept is False), key=lambda key: (list(CT).index(key[0]), key[1]))
+    order = list(EXPECTED[modality])
+    failed = sorted((key for key, one in outcomes.items() if one.kept is False), key=lambda key: (order.index(key[0]), key[1]))
+    single, several = FRAMES[modality]
     lines = [
-        "# CT metrics",
+        f"# {TITLES[modality]} metrics",
         "",
         "Made by `make physics` from the code and from the evidence on real scans; the expected effects were declared in",
         "`medqa/metrics/expected.py` before any run.",
         "",
-        "![matrix](img/ct_matrix.png)",
+        f"![matrix](img/{figure_of(modality).name})",
         "",
-        f"Of {len(declared)} declared effects that could be measured on {len({row.subject for row in test})} test subjects,",
-        f"{sum(one.kept is True for one in declared)} hold (↑ ↓: strictly monotone over five strengths in at least 95 % of",
-        "patients; ○: the median change at the strongest level is under 10 % of the clean spread between patients). These do not:",
+        f"Of {len(declared)} declared effects that could be measured on {len({row.subject for row in test})} test subjects (up to",
+        f"{several} frames each), {sum(one.kept is True for one in declared)} hold. ↑ ↓: strictly monotone over five strengths",
+        "in at least 95 % of patients; ○: the median change at the strongest level is under 10 % of the clean spread between",
+        "patients. These do not; what was tried for them stands with the metric below.",
         "",
         "| quantity | degradation | declared | seen | patients |",
         "|---|---|---|---|---|",
@@ -169,7 +187,8 @@ def page(outcomes: dict[tuple[str, str], Outcome], test: Sequence[Row], learnt: 
         one = outcomes[quantity, kind]
         what = "of the clean spread" if one.expected is Effect.BLIND else "of patients"
         lines.append(f"| `{quantity}` | {kind} | {one.expected.value} | {100 * one.share:.0f} % {what} | {one.patients} |")
-    for metric in METRICS["CT"]:
+    lines += ["", f"Usual ranges are of training scans, {single} frame{'s' * (single > 1)} each."]
+    for metric in METRICS[modality]:
         lines += section(metric, learnt)
     return "\n".join(lines) + "\n"
 
@@ -185,7 +204,7 @@ def section(metric: Metric, learnt: Sequence[Row]) -> list[str]:
             continue
         low, middle, high = np.percentile(values, [5, 50, 95])
         moved = ", ".join(
-            f"{kind} {one.value}" for kind, one in CT.get(quantity, {}).items() if one in (Effect.RISES, Effect.FALLS)
+            f"{kind} {one.value}" for kind, one in EXPECTED_OF.get(quantity, {}).items() if one in (Effect.RISES, Effect.FALLS)
         )
         rows.append(f"| `{quantity}` | {low:.3g} to {high:.3g} | {middle:.3g} | {len(values)} | {moved or '–'} |")
     if rows:

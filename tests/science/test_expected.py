@@ -5,16 +5,18 @@ from __future__ import annotations
 import pytest
 
 from medqa.metrics import METRICS
-from medqa.metrics.expected import CT, Effect, effect
-from medqa.simulate.ct import KINDS
+from medqa.metrics.expected import EXPECTED, Effect, effect
+from medqa.simulate.catalogue import KINDS
 from medqa.training.evidence import Row
 from tests.proofs.metrics import outcome
 
 
-def test_every_declared_quantity_and_degradation_exists() -> None:
-    quantities = {name for metric in METRICS["CT"] for name in metric.quantities}
-    assert set(CT) <= quantities
-    assert {kind for effects in CT.values() for kind in effects} <= set(KINDS)
+@pytest.mark.parametrize("modality", ["CT"])
+def test_every_declared_quantity_and_degradation_exists(modality: str) -> None:
+    declared = EXPECTED[modality]
+    quantities = {name for metric in METRICS[modality] for name in metric.quantities}
+    assert set(declared) <= quantities
+    assert {kind for effects in declared.values() for kind in effects} <= set(KINDS[modality])
 
 
 def course(values: list[float], subject: int, kind: str = "dose", quantity: str = "ct_noise") -> list[Row]:
