@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from medqa.simulate import anatomy_ct, anatomy_mr, anatomy_pet
-from medqa.simulate.ct_scan import Known, combined
+from medqa.simulate import anatomy_ct, anatomy_mr, anatomy_pet, ct_scan, mr_scan
+from medqa.simulate.ct_scan import combined
 from medqa.simulate.shapes import Grid
 from medqa.volume import Array
 
@@ -31,12 +31,15 @@ PET_FILTER_MM: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Phantom:
-    """Slices from the feet up, `(z, y, x)` float32, in HU, arbitrary units or Bq/ml; `ct_phantoms` tells what is `known`."""
+    """Slices from the feet up, `(z, y, x)` float32, in HU, arbitrary units or Bq/ml; `known` is what was put into it.
+
+    `ct_phantoms`, `mr_phantoms` and `pet_phantoms` tell that, each as its own `Known`.
+    """
 
     modality: str
     array: Array
     grid: Grid
-    known: Known | None = None
+    known: ct_scan.Known | mr_scan.Known | None = None
 
 
 def ct(
