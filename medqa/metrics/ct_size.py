@@ -6,6 +6,10 @@ Source: McCollough et al., AAPM Report 220, 2014. The sum runs over the body wit
 grid: a few thousand samples keep the noise of the sum under 0.1 %. A body that the field of view cuts off reads too small, so such
 frames are left out; where most frames are cut, the diameter does not apply. A cut is told by the share of the outline that lies on
 the border of the field of view: a fifth of it, on two sides, costs a circle 1.4 % of its area, less than 1 % of the diameter.
+
+Where the detector ends within the image, the cut lifts what is left by more than what it took (`field`): the diameter would grow.
+The lift is taken off and nothing counts beyond the circle, so that the diameter is that of what was measured: within 1.5 % for
+simulated fields of 0.88 to 0.70 of an ellipse, where it was 2.5 to 13 % too large.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import numpy as np
 from medqa.codes import Code, Unit
 from medqa.errors import NotApplicable
 from medqa.measurement import Measurement
+from medqa.metrics.field import field_circle
 from medqa.metrics.metric import Metric, Partial, present
 from medqa.regions import Regions
 from medqa.series import Series
@@ -41,7 +46,13 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
 def diameter_mm(regions: Regions) -> float:
     """Return the water-equivalent diameter of one frame, in mm."""
     rows_mm, columns_mm = regions.image.spacing_mm
-    inside = np.maximum(np.nan_to_num(regions.values[regions.body], nan=-1000.0), -1000.0)
+    body, values = regions.body, regions.values
+    circle = field_circle(regions)
+    if circle is not None:
+        distance = circle.distances(regions)
+        body = body & (distance <= circle.radius_mm)
+        values = values - circle.excess(distance)
+    inside = np.maximum(np.nan_to_num(values[body], nan=-1000.0), -1000.0)
     area_mm2 = float((inside / 1000 + 1).sum(dtype=np.float64)) * rows_mm * columns_mm * regions.step**2
     return 2 * math.sqrt(area_mm2 / math.pi)
 
