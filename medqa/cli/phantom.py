@@ -15,8 +15,17 @@ if TYPE_CHECKING:
 
     from medqa.simulate.ct_scan import Scan
     from medqa.simulate.phantom import Phantom
+    from medqa.simulate.reformat import Planes
 
 EXAMPLE: Final = "medqa phantom acr out/ --vendor ge --kernel sharp"
+
+
+class Plane(StrEnum):
+    """How the slices can lie."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
 
 
 class Kernel(StrEnum):
@@ -44,7 +53,10 @@ def run(
     ] = None,
     dose: Annotated[float, typer.Option(help="Dose as a share of a full one.", min=0.001, max=1000.0)] = 1.0,
     kernel: Annotated[Kernel, typer.Option(help="Kernel of the reconstruction.")] = Kernel.SOFT,
-    tilt: Annotated[float, typer.Option(help="Tilt of the gantry in degrees.", min=-45.0, max=45.0)] = 0.0,
+    plane: Annotated[Plane, typer.Option(help="Axial slices, or others made from them.")] = Plane.AXIAL,
+    tilt: Annotated[
+        float, typer.Option(help="Tilt of the gantry in degrees; what is made from axial slices leans by it.", min=-45.0, max=45.0)
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Decides everything that is drawn by chance.", min=0)] = 0,
     list_: Annotated[bool, typer.Option("--list", help="Describe every phantom and vendor.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else: the list, or the truth.")] = False,
@@ -70,15 +82,15 @@ def run(
         dose=dose,
         cutoff_per_mm=SHARP_PER_MM if kernel is Kernel.SHARP else SOFT_PER_MM,
     )
-    _make(kind, out, vendor, scan, seed, tilt, json_)
+    _make(kind, out, vendor, scan, seed, plane, tilt, json_)
 
 
-def _make(name: str, out: Path, vendor_name: str, scan: Scan, seed: int, tilt_deg: float, json_: bool) -> None:
+def _make(name: str, out: Path, vendor_name: str, scan: Scan, seed: int, plane: Plane, tilt_deg: float, json_: bool) -> None:
     import numpy as np
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from medqa.simulate import ct_phantoms, vendors
+    from medqa.simulate import ct_phantoms, reformat, vendors
 
     vendor = vendors.vendor_of(vendor_name)
     _check(out)
@@ -88,11 +100,18 @@ def _make(name: str, out: Path, vendor_name: str, scan: Scan, seed: int, tilt_de
         making = bar.add_task("scanning", total=None)
         made = ct_phantoms.make(name, np.random.default_rng(seed), scan)
         bar.update(making, total=len(made.array), completed=len(made.array))
-        writing = bar.add_task("writing", total=len(made.array))
+        wanted = None if plane is Plane.AXIAL else reformat.planes(plane, made.grid, lean_deg=tilt_deg)
+        writing = bar.add_task("writing", total=len(made.array) if wanted is None else wanted.slices)
         vendors.save(
-            out / "01-CT", made, vendor, seed=seed, tilt_deg=tilt_deg, progress=lambda done: bar.update(writing, completed=done)
+            out / "01-CT",
+            made,
+            vendor,
+            seed=seed,
+            tilt_deg=tilt_deg,
+            wanted=wanted,
+            progress=lambda done: bar.update(writing, completed=done),
         )
-    truth = _truth(made, vendor_name, seed, tilt_deg)
+    truth = _truth(made, vendor_name, seed, tilt_deg, wanted)
     text = json.dumps(truth, indent=1)
     (out / "truth.json").write_text(text + "\n", encoding="utf-8")
     if json_:
@@ -108,26 +127,47 @@ def _check(out: Path) -> None:
         raise OutputRefused(folder=out, reason="it is not empty" if out.is_dir() else "it is a file")
 
 
-def _truth(made: Phantom, vendor: str, seed: int, tilt_deg: float) -> dict[str, Any]:
+def _truth(made: Phantom, vendor: str, seed: int, tilt_deg: float, wanted: Planes | None) -> dict[str, Any]:
+    from medqa.simulate.placement import tilted
+
     grid = made.grid
+    first_z_mm = float(grid.heights_mm[0])
+    if wanted is None:
+        placed = tilted(first_z_mm=first_z_mm, spacing_mm=grid.spacing_mm, tilt_deg=tilt_deg)
+        shape = (grid.slices, grid.size, grid.size)
+    else:
+        placed = wanted.placement
+        shape = (wanted.slices, wanted.rows, wanted.columns)
     place = {
         "vendor": vendor,
         "seed": seed,
-        "slices": grid.slices,
-        "size": grid.size,
+        "plane": Plane.AXIAL if wanted is None else wanted.name,
+        "slices": shape[0],
+        "rows": shape[1],
+        "columns": shape[2],
         "pixel_mm": grid.pixel_mm,
         "spacing_mm": grid.spacing_mm,
-        "first_z_mm": float(grid.heights_mm[0]),
+        "first_z_mm": first_z_mm,
         "tilt_deg": tilt_deg,
+        # A tilted gantry leans the phantom as well: what is in it is told in the slices' own directions, from their middle.
+        "in_slices": wanted is None and tilt_deg != 0,
+        "orientation": list(placed.cosines),
+        "first_centre_mm": list(placed.first_mm),
+        "step_mm": list(placed.step_mm),
         "folder": "01-CT",
     }
-    return place | ({} if made.known is None else made.known.to_json())
+    known = {} if made.known is None else made.known.to_json()
+    if wanted is not None and "noise_hu" in known:
+        # Interpolation and the mean over the thickness leave less of it.
+        known["axial_noise_hu"] = known.pop("noise_hu")
+    return place | known
 
 
 def _show(console: Console, truth: dict[str, Any], out: Path) -> None:
-    size = f"{truth['slices']} slices of {truth['size']} x {truth['size']} pixels of {truth['pixel_mm']:.3g} mm"
+    size = f"{truth['slices']} slices of {truth['rows']} x {truth['columns']} pixels of {truth['pixel_mm']:.3g} mm"
+    noise = f"noise {truth['noise_hu']:.1f} HU" if "noise_hu" in truth else f"noise {truth['axial_noise_hu']:.1f} HU before"
     lines = [
-        f"{truth['kind']}: {size}, {truth['spacing_mm']:g} mm apart, noise {truth['noise_hu']:.1f} HU",
+        f"{truth['kind']}, {truth['plane']}: {size}, {truth['spacing_mm']:g} mm apart, {noise}",
         f"Truth: {out / 'truth.json'}",
         f"Judge it: medqa assess {out / '01-CT'}",
     ]

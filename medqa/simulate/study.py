@@ -6,7 +6,6 @@ Modules: PS3.3 A.3 (CT), A.4 (MR), A.21 (PET). UIDs are hashed from the seed, so
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from medqa import __version__, dicom_values
 from medqa.simulate.anatomy_pet import DOSE_BQ, HALF_LIFE_S, UPTAKE_S, WEIGHT_KG
 from medqa.simulate.phantom import Phantom
+from medqa.simulate.placement import Placement, tilted
 from medqa.simulate.stored import WHOLE, Stored
 from medqa.volume import Array
 
@@ -39,7 +39,7 @@ class Form:
 
     `label` tells series of one seed apart and becomes the Series Description; `values` overrides attributes by keyword, and None
     leaves one out; `slices` is the number that a PET header declares. `tilt_deg` leans the slices of a CT about the x axis, as a
-    tilted gantry does while the table still moves along z. `stored` holds for CT.
+    tilted gantry does while the table still moves along z; a `placement` goes before it. `stored` holds for CT.
     """
 
     modality: str
@@ -51,9 +51,15 @@ class Form:
     number: int = 1
     first_z_mm: float = 0.0
     tilt_deg: float = 0.0
+    placement: Placement | None = None
     stored: Stored = WHOLE
     when: datetime.datetime = WHEN
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def placed(self) -> Placement:
+        """How the slices lie in the patient."""
+        return self.placement or tilted(first_z_mm=self.first_z_mm, spacing_mm=self.spacing_mm, tilt_deg=self.tilt_deg)
 
     @property
     def series_uid(self) -> str:
@@ -91,7 +97,7 @@ def save(folder: Path, images: Iterable[Array], form: Form) -> tuple[Path, ...]:
 
 
 def instances(images: Iterable[Array], form: Form) -> Iterator[Dataset]:
-    """Yield an instance for each slice `(y, x)`, from the feet up; NaN becomes the padding or lowest value of CT, else 0.
+    """Yield an instance for each slice `(y, x)` in its place; NaN becomes the padding or lowest value of CT, else 0.
 
     One dataset is changed and yielded again: keep a copy, or be done with it before the next.
     """
@@ -102,16 +108,15 @@ def instances(images: Iterable[Array], form: Form) -> Iterator[Dataset]:
             dataset.pop(keyword, None)
         else:
             setattr(dataset, keyword, value)
-    down_y, down_z = math.cos(math.radians(form.tilt_deg)), math.sin(math.radians(form.tilt_deg))
+    placed = form.placed
     for index, image in enumerate(images):
         uid = dicom_values.own_uid("phantom instance", form.series_uid, str(index))
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
         dataset.InstanceNumber = index + 1
-        z = form.first_z_mm + index * form.spacing_mm
-        corner_y, corner_x = (-(size - 1) / 2 * form.pixel_mm for size in image.shape)
-        dataset.ImagePositionPatient = [_decimal(corner_x), _decimal(corner_y * down_y), _decimal(z + corner_y * down_z)]
-        dataset.SliceLocation = _decimal(z)
-        dataset.Rows, dataset.Columns = image.shape
+        rows, columns = dataset.Rows, dataset.Columns = image.shape
+        corner = placed.corner_mm(index, rows, columns, form.pixel_mm)
+        dataset.ImagePositionPatient = [_decimal(place) for place in corner]
+        dataset.SliceLocation = _decimal(placed.location_mm(index))
         if form.modality == "PT":
             dataset.ImageIndex = index + 1
         _put_pixels(dataset, image, form)
@@ -154,8 +159,9 @@ def _common(form: Form) -> Dataset:
     dataset.Manufacturer, dataset.ManufacturerModelName = "Phantom Works", f"Simulated {form.modality}"
     dataset.StationName, dataset.InstitutionName, dataset.SoftwareVersions = "PHANTOM", "Simulation", __version__
     dataset.DeviceSerialNumber = "0"
-    dataset.PatientPosition, dataset.PositionReferenceIndicator, dataset.PatientOrientation = "HFS", "", ["L", "P"]
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    dataset.PatientPosition, dataset.PositionReferenceIndicator = "HFS", ""
+    dataset.PatientOrientation = list(form.placed.letters)
+    dataset.ImageOrientationPatient = [_decimal(cosine) for cosine in form.placed.cosines]
     dataset.PixelSpacing = [_decimal(form.pixel_mm)] * 2
     dataset.SliceThickness = dataset.SpacingBetweenSlices = _decimal(form.spacing_mm)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -175,8 +181,6 @@ def _ct(dataset: Dataset, form: Form) -> None:
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = stored.bits, stored.bits - 1, int(stored.signed)
     if stored.padding is not None and stored.declared:
         dataset.PixelPaddingValue = stored.padding
-    down = math.cos(math.radians(form.tilt_deg)), math.sin(math.radians(form.tilt_deg))
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, *(_decimal(cosine) for cosine in down)]
     _set(
         dataset,
         ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
@@ -323,4 +327,5 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
 
 
 def _decimal(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+    # Rounded first, and a zero added, so that nothing is written as -0.
+    return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")

@@ -20,6 +20,8 @@ from medqa.simulate import study
 from medqa.simulate.ct_phantoms import PHANTOM, Kind, kind_of
 from medqa.simulate.ct_scan import SHARP_PER_MM, SOFT_PER_MM, Known
 from medqa.simulate.phantom import Phantom
+from medqa.simulate.reformat import Planes, reformatted
+from medqa.simulate.series import derived_image_type
 from medqa.simulate.stored import Stored
 from medqa.simulate.study import Form
 from medqa.volume import Array
@@ -112,17 +114,20 @@ def vendor_of(name: str) -> Vendor:
     return VENDORS[name]
 
 
-def form(phantom: Phantom, vendor: Vendor, *, seed: int = 0, tilt_deg: float = 0.0, number: int = 1) -> Form:
+def form(
+    phantom: Phantom, vendor: Vendor, *, seed: int = 0, tilt_deg: float = 0.0, number: int = 1, wanted: Planes | None = None
+) -> Form:
     """Return the form that a CT phantom is written with.
 
-    `tilt_deg` is what the geometry says; the phantom itself leans with its slices.
+    `tilt_deg` is what the gantry's geometry says; the phantom itself leans with its slices. `wanted` are slices made
+    from the axial ones.
 
     Raises
     ------
     InvalidPhantom
         Where it is no phantom of `medqa.simulate.ct_phantoms`.
     """
-    if phantom.known is None:
+    if not isinstance(phantom.known, Known):
         raise InvalidPhantom(phantom=phantom.modality, reason="nothing is known of its dose and kernel")
     kind = kind_of(phantom.known.kind)
     grid = phantom.grid
@@ -132,14 +137,19 @@ def form(phantom: Phantom, vendor: Vendor, *, seed: int = 0, tilt_deg: float = 0
         f"{kind.name} {vendor.name} {grid.size}x{grid.slices} {grid.pixel_mm:.4g}x{grid.spacing_mm:.4g}"
         f" dose {known.dose:.4g} kernel {known.cutoff_per_mm:.4g} tilt {tilt_deg:.4g}"
     )
+    values = _examination(known, kind, vendor) | {"ReconstructionDiameter": grid.size * grid.pixel_mm} | dict(vendor.values)
+    if wanted is not None:
+        label = f"{wanted.name} {label}"
+        values["ImageType"] = list(derived_image_type("CT", values.get("ImageType", ())))
     return study.form_of(
         phantom,
         seed=seed,
         number=number,
         label=label,
-        tilt_deg=tilt_deg,
+        tilt_deg=0.0 if wanted else tilt_deg,
+        placement=None if wanted is None else wanted.placement,
         stored=vendor.stored,
-        values=_examination(known, kind, vendor) | {"ReconstructionDiameter": grid.size * grid.pixel_mm} | dict(vendor.values),
+        values=values,
     )
 
 
@@ -158,16 +168,22 @@ def save(
     *,
     seed: int = 0,
     tilt_deg: float = 0.0,
+    wanted: Planes | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[Path, ...]:
-    """Write a CT phantom as DICOM files `0001.dcm` … into a folder; `progress` is told how many slices are on their way."""
+    """Write a CT phantom as DICOM files `0001.dcm` … into a folder, axial or as the `wanted` slices.
+
+    `progress` is told how many slices are on their way.
+    """
 
     def told(slices: Iterable[Array]) -> Iterator[Array]:
         for done, image in enumerate(slices, start=1):
             yield image
             progress(done)
 
-    return study.save(folder, told(images(phantom, vendor)), form(phantom, vendor, seed=seed, tilt_deg=tilt_deg))
+    axial = images(phantom, vendor)
+    slices = axial if wanted is None else reformatted(axial, wanted)
+    return study.save(folder, told(slices), form(phantom, vendor, seed=seed, tilt_deg=tilt_deg, wanted=wanted))
 
 
 def _examination(known: Known, kind: Kind, vendor: Vendor) -> dict[str, Any]:

@@ -41,6 +41,28 @@ def test_dciodvfy_finds_no_error_in_any_vendors_files(
         assert not reader.read(out / "01-CT").series[0].notes
 
 
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_dciodvfy_finds_no_error_in_slices_that_are_not_axial(
+    vendor: str, tmp_path: Path, validate: Callable[[Path], list[str]]
+) -> None:
+    number = list(VENDORS).index(vendor)
+    words = ("--size", 48, "--vendor", vendor, "--tilt", 15 * (number % 3))
+    said = medqa("acr", tmp_path, *words, "--plane", ("coronal", "sagittal")[number % 2], "--json")
+    truth = json.loads(said.stdout)
+    files = sorted(tmp_path.rglob("*.dcm"))
+    assert len(files) == truth["slices"]
+    assert {file.name: validate(file) for file in files[:: max(1, len(files) // 3)] if validate(file)} == {}
+    (series,) = reader.read(tmp_path / "01-CT").series
+    assert not series.notes
+    first, second = (series.frames[index].header for index in (0, 1))
+    assert [cosine for side in first.orientation or () for cosine in side] == pytest.approx(truth["orientation"], abs=1e-5)
+    assert first.position_mm is not None
+    assert second.position_mm is not None
+    step = [after - before for before, after in zip(first.position_mm, second.position_mm, strict=True)]
+    assert step == pytest.approx(truth["step_mm"], abs=1e-5)
+    assert (first.rows, first.columns) == (truth["rows"], truth["columns"])
+
+
 def test_the_truth_tells_where_every_insert_is(tmp_path: Path) -> None:
     said = medqa("acr", tmp_path / "out", "--json", "--size", 80, "--spacing", 40, "--dose", 1000, "--seed", 3)
     truth = json.loads(said.stdout)
