@@ -131,6 +131,7 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "no_fat",
         "coarse_pixels",
         "body_truncated",
+        "no_brain_tissue",
         "no_liver",
         "too_few_frames",
         "too_few_measurements",

@@ -27,10 +27,13 @@ from medqa.metrics import (
     ct_truncation,
     ct_ttf,
     frame_facts,
+    mr_contrast,
     mr_efc,
     mr_fber,
     mr_ghosting,
+    mr_qi1,
     mr_snr,
+    mr_snr_tissue,
     pt_body_cov,
     pt_liver_cov,
 )
@@ -59,7 +62,16 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
         ct_compression.METRIC,
         ct_geometry.METRIC,
     ),
-    "MR": (mr_snr.METRIC, mr_efc.METRIC, mr_fber.METRIC, mr_ghosting.METRIC),
+    "MR": (
+        mr_snr.METRIC,
+        mr_snr_tissue.METRIC,
+        mr_contrast.METRIC,
+        mr_contrast.VARIATION,
+        mr_efc.METRIC,
+        mr_fber.METRIC,
+        mr_qi1.METRIC,
+        mr_ghosting.METRIC,
+    ),
     "PT": (pt_liver_cov.METRIC, pt_body_cov.METRIC),
 }
 

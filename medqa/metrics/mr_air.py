@@ -18,6 +18,7 @@ from medqa.metrics.metric import Partial
 from medqa.regions import Mask, Regions, ring
 from medqa.volume import Array
 
+NAME: Final = "mr_air"
 MAX_SAME: Final = 0.3
 """Share of air pixels with the lowest value above which the air counts as masked (a scanner's floor, usually 0)."""
 MEDIAN_TO_MAD: Final = (1.7, 30.0)
@@ -78,11 +79,18 @@ def air_noise(values: Array, air: Mask, slope: float = 1.0) -> Air:
 
 
 def frame_air(regions: Regions) -> Air:
-    """Return the noise of the air of a frame, on the decimated grid (pixels are taken, not averaged: the noise stays).
+    """Return the noise of the air of a frame, on the decimated grid (pixels are taken, not averaged: the noise stays); found once.
 
     Dim tissue of a frame that lies inside the body is no air: real air reaches the frame's border over a good part of it, the
     more so the brighter it is against the foreground. Phase images have no noise floor: `unit_unknown`.
     """
+    if NAME not in regions.shared:
+        regions.shared[NAME] = _frame_air(regions)
+    found: Air = regions.shared[NAME]
+    return found
+
+
+def _frame_air(regions: Regions) -> Air:
     values, air = regions.values, regions.outer_air
     if float((values < 0).mean()) > MAX_NEGATIVE:
         return Air(reason="unit_unknown")
@@ -100,8 +108,8 @@ def foreground_level(regions: Regions) -> float:
     return float(np.nanmean(regions.values[regions.inside], dtype=np.float64))
 
 
-def median_over_frames(name: str, partials: Sequence[Partial | None], value: str) -> float:
-    """Return the median of a value over the frames that have it.
+def measured(name: str, partials: Sequence[Partial | None]) -> list[Partial]:
+    """Return the partials that have a value.
 
     A partial has the value or a `reason`, and `level`, the mean of its foreground: frames with less than a tenth of the brightest
     one's level are ends of the stack, whose noise was taken for an object.
@@ -116,8 +124,13 @@ def median_over_frames(name: str, partials: Sequence[Partial | None], value: str
         raise NotApplicable(what=name, reason="no_body")
     brightest = max(abs(float(partial["level"])) for partial in found)
     found = [partial for partial in found if abs(float(partial["level"])) >= MIN_LEVEL * brightest]
-    values = [float(partial[value]) for partial in found if "reason" not in partial]
-    if 2 * len(values) <= len(found):
+    having = [partial for partial in found if "reason" not in partial]
+    if 2 * len(having) <= len(found):
         reasons = [str(partial["reason"]) for partial in found if "reason" in partial]
         raise NotApplicable(what=name, reason=max(sorted(set(reasons)), key=reasons.count))
-    return float(np.median(values))
+    return having
+
+
+def median_over_frames(name: str, partials: Sequence[Partial | None], value: str) -> float:
+    """Return the median of a value over the frames that have it; raises as `measured` does."""
+    return float(np.median([float(partial[value]) for partial in measured(name, partials)]))

@@ -17,6 +17,7 @@ import numpy as np
 from medqa.codes import Unit, own
 from medqa.errors import NotApplicable
 from medqa.measurement import Measurement
+from medqa.metrics import mr_formulae
 from medqa.metrics.metric import Metric, Partial, present
 from medqa.regions import Regions
 from medqa.series import Series, Stack
@@ -64,14 +65,9 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
 
 
 def _focus(partials: Sequence[Partial]) -> float | None:
-    count = sum(partial["n"] for partial in partials)
-    norm = math.sqrt(math.fsum(partial["squares"] for partial in partials))
-    if count < 2 or norm == 0.0:
-        return None
-    total = math.fsum(partial["sum"] for partial in partials)
-    entropy = math.fsum(partial["entropy"] for partial in partials)
-    # sum (x/m) ln(x/m) = (sum x ln x - ln m sum x) / m
-    return (entropy - math.log(norm) * total) / norm / (math.sqrt(count) * math.log(1 / math.sqrt(count)))
+    count = sum(int(partial["n"]) for partial in partials)
+    total, squares, entropy = (math.fsum(partial[name] for partial in partials) for name in ("sum", "squares", "entropy"))
+    return None if count < 2 or squares == 0.0 else mr_formulae.efc(count, total, squares, entropy)
 
 
 METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)

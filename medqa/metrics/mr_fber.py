@@ -14,6 +14,7 @@ import numpy as np
 
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
+from medqa.metrics import mr_formulae
 from medqa.metrics.metric import Metric, Partial
 from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
 from medqa.regions import Regions
@@ -32,7 +33,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
         return {"level": level, "reason": air.reason}
     # The square keeps the order of values that are not negative: the median of squares is the square of the median.
     foreground = float(np.median(np.abs(regions.values[regions.body])))
-    return {"level": level, "fber": (foreground / air.median) ** 2}
+    return {"level": level, "fber": mr_formulae.fber(foreground**2, air.median**2)}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

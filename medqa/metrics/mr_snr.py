@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from medqa.codes import Unit, own
 from medqa.measurement import Limits, Measurement
+from medqa.metrics import mr_formulae
 from medqa.metrics.metric import Metric, Partial
 from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
 from medqa.regions import Regions
@@ -23,7 +24,6 @@ from medqa.series import Series
 NAME: Final = "mr_snr"
 LIMITS: Final[Limits] = (3.0, None)
 SOURCE: Final = "Dietrich et al., JMRI 2007;26:375"
-RAYLEIGH: Final = 0.6551
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
@@ -33,7 +33,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     air, level = frame_air(regions), foreground_level(regions)
     if air.reason is not None:
         return {"level": level, "reason": air.reason}
-    return {"level": level, "snr": RAYLEIGH * level / air.deviation}
+    return {"level": level, "snr": mr_formulae.dietrich(level, air.deviation)}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
