@@ -29,7 +29,9 @@ from medqa.volume import Array
 if TYPE_CHECKING:
     from medqa.series import Frame, ReadingNote, Series
 
-NEW_IN_EACH_FRAME: Final = frozenset({"ct-dose", "ct-starvation", "mr-noise", "mr-zipper", "pt-counts"})
+NEW_IN_EACH_FRAME: Final = frozenset(
+    {"ct-dose", "ct-starvation", "mr-noise", "mr-zipper", "mr-coil-noise", "mr-undersampling", "pt-counts"}
+)
 """Kinds whose seed makes noise; the seed of the others decides something that all frames share."""
 
 _SECOND_VALUE: Final = {"CT": "SECONDARY", "MR": "SECONDARY", "PT": "PRIMARY"}

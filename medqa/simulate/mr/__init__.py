@@ -12,13 +12,48 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.degradation import Degraded, Kind, Plan
-from medqa.simulate.mr import blur, ghost, motion, noise, zipper
+from medqa.simulate.mr import (
+    bias,
+    blur,
+    chemical_shift,
+    coil_noise,
+    drift,
+    dropout,
+    ghost,
+    gibbs,
+    motion,
+    noise,
+    nyquist,
+    spike,
+    undersampling,
+    wrap,
+    zipper,
+)
 from medqa.simulate.mr.k_space import PHASE_AXIS, foreground
 from medqa.volume import Array
 
 __all__ = ["KINDS", "apply", "draw", "foreground"]
 
-KINDS: Final[Mapping[str, Kind]] = {module.KIND.name: module.KIND for module in (noise, blur, motion, ghost, zipper)}
+KINDS: Final[Mapping[str, Kind]] = {
+    module.KIND.name: module.KIND
+    for module in (
+        noise,
+        blur,
+        motion,
+        ghost,
+        zipper,
+        drift,
+        spike,
+        wrap,
+        gibbs,
+        coil_noise,
+        bias,
+        undersampling,
+        dropout,
+        chemical_shift,
+        nyquist,
+    )
+}
 
 
 def draw(kind: str, level: int, generator: np.random.Generator, *, pixel_mm: float, phase_axis: int | None = None) -> Plan:

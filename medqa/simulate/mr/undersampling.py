@@ -1,0 +1,75 @@
+"""Too much acceleration: parallel imaging leaves noise where coils cannot tell places apart, and a rest of the copies.
+
+Noise grows by the root of the acceleration R and by the geometry factor g, which is highest in the middle of the field where coils
+look alike. g follows `1 + (R - 1) / 4 x` a bump of width a third of the field; what is left of the copies, at distances of the
+field over R, is a small share of each. Source: Pruessmann et al., MRM 1999; 42:952 (SNR = SNR_full / (g sqrt R)).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from medqa.simulate.degradation import Kind, Parameter, Parameters
+from medqa.simulate.mr.k_space import PHASE_AXIS, acquired, foreground, own_noise, to_image, window, with_phase
+from medqa.simulate.mr.noise import HIGHEST_NOISE, LOWEST_NOISE
+from medqa.volume import Array
+
+GROWTH: Final = 0.25
+WIDTH: Final = 0.35
+
+
+def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
+    """Draw the phase-encoding axis, how much of the copies is left, and where the geometry is worst."""
+    return {
+        "phase_axis": float(generator.integers(2)),
+        "residue": float(generator.uniform(0.01, 0.03)),
+        "off_centre": float(generator.uniform(-0.15, 0.15)),
+    }
+
+
+def geometry(shape: tuple[int, ...], parameters: Parameters) -> Array:
+    """Return the geometry factor, `(y, x)`, 1 where coils tell places apart."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
+    bump = np.exp(-((y - parameters["off_centre"]) ** 2 + (x - parameters["off_centre"]) ** 2) / (2 * WIDTH**2))
+    return np.asarray(1 + GROWTH * (parameters["acceleration"] - 1) * bump, dtype=np.float32)
+
+
+def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
+    """Return what an image differs by that was taken with a share 1 / R of its lines and unfolded."""
+    axis, speed = int(parameters["phase_axis"]), parameters["acceleration"]
+    generator = np.random.default_rng(int(parameters["seed"]))
+    signal = with_phase(array, int(parameters["seed"]))
+    size = array.shape[axis]
+    left = np.zeros_like(signal)
+    for number in range(1, int(np.ceil(speed))):
+        left += np.roll(signal, round(number * size / speed), axis=axis)
+    own = max(own_noise(array), LOWEST_NOISE)
+    higher = np.minimum(own * np.sqrt(speed) * geometry(array.shape, parameters), max(HIGHEST_NOISE, own))
+    kept = window(array.shape, acquired(array), soft=0.0)
+    noise = generator.standard_normal((2, *array.shape), dtype=np.float32)
+    even = to_image((kept * (noise[0] + 1j * noise[1]) / np.sqrt(float(np.mean(kept**2)))).astype(np.complex64))
+    whole = signal + parameters["residue"] * (speed - 1) * left + np.sqrt(np.maximum(higher**2 - own**2, 0)) * even
+    scale = float(array[foreground(array)].mean())
+    made = np.abs(whole)
+    # The receiver is scaled to the signal, whatever is left of the copies.
+    made *= scale / max(float(made[foreground(array)].mean()), 1e-12) if scale > 0 else 1.0
+    return np.asarray(made - array, dtype=np.float32)
+
+
+KIND: Final = Kind(
+    modality="MR",
+    name="undersampling",
+    summary="Too much parallel imaging: noise in the middle of the field, and faint copies of the body.",
+    source="Pruessmann et al., MRM 1999;42:952",
+    strength=Parameter("acceleration", "factor by which lines were saved", "1", 1.0, 12.0),
+    levels=(2.0, 3.0, 5.0, 8.0),
+    others=(
+        PHASE_AXIS,
+        Parameter("residue", "what is left of each copy, as a share of the signal, per unit of the factor less one", "1", 0.0, 0.5),
+        Parameter("off_centre", "how far off the middle the geometry is worst, as a share of half the field", "1", -1.0, 1.0),
+    ),
+    draw=draw,
+    change=change,
+)
