@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medqa.simulate.inserts import Ball
 from medqa.simulate.shapes import Ellipsoid, Grid, Rod, Shape, paint
 from medqa.volume import Array
 
@@ -18,13 +19,16 @@ UPTAKE_S = 3600.0
 HALF_LIFE_S = 6586.2
 BQ_PER_ML_PER_SUV = DOSE_BQ * 0.5 ** (UPTAKE_S / HALF_LIFE_S) / (WEIGHT_KG * 1000)
 """Activity concentration at the start of the scan that is SUVbw 1 (1 ml counted as 1 g)."""
+LESION = Ball(name="lesion of the left lung", centre_mm=(66.0, -40.0, 178.0), radius_mm=9.0, value=7.5)
+"""Every patient has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """What chance decided: every organ with its SUV, the later over the earlier."""
+    """What chance decided: every organ with its SUV, the later over the earlier; `places` are balls within one value each."""
 
     organs: tuple[Shape, ...]
+    places: tuple[Ball, ...] = ()
 
 
 def draw(generator: np.random.Generator) -> Patient:
@@ -33,7 +37,9 @@ def draw(generator: np.random.Generator) -> Patient:
     def about(suv: float) -> float:
         return float(suv * generator.uniform(0.9, 1.1))
 
-    organs: list[Shape] = [*_body(about(0.55)), *_head(about(9.0), about(4.2)), *_chest(about(1.5), about(3.8))]
+    organs: list[Shape] = [*_body(about(0.55)), *_head(about(9.0), about(4.2))]
+    blood = about(1.5)
+    organs += _chest(blood, about(3.8))
     liver = about(2.2)
     organs += [
         Ellipsoid((-62, 0, 18), (72, 78, 74), liver, power=2.3),
@@ -54,7 +60,12 @@ def draw(generator: np.random.Generator) -> Patient:
         radii = generator.uniform(11, 18, size=3)
         organs.append(Ellipsoid((float(x), float(y), float(z)), _three(radii), float(generator.uniform(0.7, 1.9))))
     organs.append(Ellipsoid((0, -8, -300), (34, 30, 32), about(14.0)))  # bladder
-    return Patient(organs=tuple(organs))
+    places = (
+        Ball(name="liver", centre_mm=(-45.0, 5.0, 25.0), radius_mm=18.0, value=liver),
+        Ball(name="blood pool", centre_mm=(13.0, 42.0, 55.0), radius_mm=6.0, value=blood),
+        LESION,
+    )
+    return Patient(organs=tuple(organs), places=places)
 
 
 def paint_slice(patient: Patient, grid: Grid, z: float) -> Array:
@@ -106,7 +117,7 @@ def _chest(blood: float, heart: float) -> list[Shape]:
         Ellipsoid((24, -26, 116), (56, 48, 48), blood * 0.9, turn_deg=20),
         Ellipsoid((42, -18, 112), (34, 32, 40), heart, turn_deg=20),
         Ellipsoid((44, -16, 116), (23, 21, 36), blood, turn_deg=20),
-        Ellipsoid((66, -40, 178), (9, 9, 9), 7.5),  # a lesion
+        Ellipsoid(LESION.centre_mm, (LESION.radius_mm,) * 3, LESION.value),
     ]
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from medqa.errors import InvalidPhantom
 from medqa.simulate import acr_mr as layout
 from medqa.simulate import anatomy_mr
-from medqa.simulate.mr_scan import Known, Scan, per_pixel, received, sampled, sensitivity
+from medqa.simulate.mr_scan import Known, Scan, received, sampled, sensitivity
 from medqa.simulate.mr_tissues import WEIGHTINGS, Label, Weighting
 from medqa.simulate.phantom import Phantom
 from medqa.simulate.shapes import Grid, paint
-from medqa.simulate.stack import Progress, finer, silent
+from medqa.simulate.stack import Progress, finer, per_pixel, silent
 from medqa.volume import Array
 
 OBJECT_FINEST_MM: Final = 0.25

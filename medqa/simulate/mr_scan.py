@@ -126,9 +126,3 @@ def received(clean: Array, grid: Grid, scan: Scan, noise: float, generator: np.r
     full = np.concatenate([weight, weight[:, 1 : clean.shape[1] - weight.shape[1] + 1]], axis=1)
     channels *= np.float32(noise / np.sqrt(np.mean(np.square(full, dtype=np.float64))))
     return np.asarray(np.hypot(clean + channels[0], channels[1]), dtype=np.float32)
-
-
-def per_pixel(shares: Array, times: int) -> Array:
-    """Return the mean over the finer pixels that make a pixel, `(..., y, x)`."""
-    *front, rows, columns = shares.shape
-    return np.asarray(shares.reshape(*front, rows // times, times, columns // times, times).mean(axis=(-3, -1)), dtype=np.float32)

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from medqa.simulate import anatomy_ct, anatomy_mr, anatomy_pet, ct_scan, mr_scan
+from medqa.simulate import anatomy_ct, anatomy_mr, anatomy_pet, ct_scan, mr_scan, pet_scan
 from medqa.simulate.ct_scan import combined
 from medqa.simulate.shapes import Grid
 from medqa.volume import Array
@@ -24,8 +24,6 @@ CT_CUTOFF: Final = 0.95
 CT_REALISATIONS: Final = 8
 MR_NOISE: Final = 0.018
 """Noise of either channel as a share of the signal of white matter."""
-PET_COUNTS_PER_KBQ: Final = 1400.0
-"""Detected pairs per kBq/ml and ml of a slice, without attenuation: about 6 minutes a bed, or 3 on a sensitive scanner."""
 PET_FILTER_MM: Final = 5.0
 
 
@@ -39,7 +37,7 @@ class Phantom:
     modality: str
     array: Array
     grid: Grid
-    known: ct_scan.Known | mr_scan.Known | None = None
+    known: ct_scan.Known | mr_scan.Known | pet_scan.Known | None = None
 
 
 def ct(
@@ -114,7 +112,7 @@ def pet(
     patient = anatomy_pet.draw(generator)
     array = np.stack([anatomy_pet.paint_slice(patient, grid, float(z)) for z in grid.heights_mm])
     for image in array:
-        image[:] = _pet_scan(image, grid, generator, counts * PET_COUNTS_PER_KBQ)
+        image[:] = _pet_scan(image, grid, generator, counts)
     return Phantom(modality="PT", array=array, grid=grid)
 
 
@@ -133,20 +131,9 @@ def _ct_noise(clean: Array, grid: Grid, generator: np.random.Generator, realisat
     return combined(made, chosen, grid.slices, generator)
 
 
-def _pet_scan(activity: Array, grid: Grid, generator: np.random.Generator, counts_per_kbq: float) -> Array:
+def _pet_scan(activity: Array, grid: Grid, generator: np.random.Generator, counts: float) -> Array:
     from scipy import ndimage
 
-    from medqa.simulate.pet import scanner
-    from medqa.simulate.projector import beam_for, project
-
-    beam = beam_for(activity.shape, grid.pixel_mm, views=scanner.VIEWS)
     body = ndimage.binary_fill_holes(activity > 0).astype(np.float32)
-    attenuation = np.exp(-scanner.WATER_PER_MM * project(body, beam, grid.pixel_mm))
-    lines = project(activity / np.float32(1000), beam, grid.pixel_mm)
-    millilitres = grid.pixel_mm * grid.spacing_mm / 1000  # of a ray, per mm of its length
-    survival = np.asarray(attenuation * np.float32(counts_per_kbq * millilitres / beam.views), dtype=np.float32)
-    true = survival * lines
-    background = np.full_like(lines, true.sum() * scanner.BACKGROUND / (1 - scanner.BACKGROUND) / lines.size)
-    counts = generator.poisson(true + background).astype(np.float32)
-    image = scanner.osem(counts, background, survival, beam, activity.shape, grid.pixel_mm)
+    image = pet_scan.reconstructed(activity / np.float32(1000), body, grid, generator, counts)
     return np.asarray(ndimage.gaussian_filter(image, PET_FILTER_MM / 2.3548 / grid.pixel_mm) * 1000, dtype=np.float32)

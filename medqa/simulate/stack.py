@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from medqa.errors import InvalidPhantom
 from medqa.simulate.shapes import Grid
+from medqa.volume import Array
 
 LARGEST_MM: Final = 2000.0
 """Largest field of view: painted finely, a larger one would not fit the memory."""
@@ -60,3 +63,9 @@ def finer(grid: Grid, finest_mm: float) -> tuple[Grid, int]:
         centre_z_mm=grid.centre_z_mm,
     )
     return fine, times
+
+
+def per_pixel(fine: Array, times: int) -> Array:
+    """Return the mean over the finer pixels that make a pixel, `(..., y, x)`."""
+    *front, rows, columns = fine.shape
+    return np.asarray(fine.reshape(*front, rows // times, times, columns // times, times).mean(axis=(-3, -1)), dtype=np.float32)
