@@ -51,6 +51,7 @@ class Unit:
     SECOND = Code("s", "UCUM", "second")
     MINUTE = Code("min", "UCUM", "minute")
     MBQ_PER_KG = Code("MBq/kg", "UCUM", "megabecquerel per kilogram")
+    MBQ_MIN_PER_KG = Code("MBq.min/kg", "UCUM", "megabecquerel minute per kilogram")
     KG = Code("kg", "UCUM", "kilogram")
     SCORE = Code("{0:4}", "UCUM", "score from 0 to 4")
 

@@ -80,6 +80,14 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "pt_units_unusual": FindingKind(_NOTE, own("pt_units_unusual", "Unusual PET units")),  # units
     "pt_attenuation_missing": FindingKind(_NOTE, own("pt_attenuation_missing", "Not corrected for attenuation")),
     "pt_decay_inconsistent": FindingKind(_DOUBT, own("pt_decay_inconsistent", "Decay correction inconsistent")),  # decay_correction
+    "pt_liver_suv_implausible": FindingKind(
+        _NOTE, own("pt_liver_suv_implausible", "SUV of the liver implausible")
+    ),  # value, low, high
+    "pt_blood_suv_implausible": FindingKind(
+        _NOTE, own("pt_blood_suv_implausible", "SUV of the blood pool implausible")
+    ),  # value, low, high
+    "pt_extravasation": FindingKind(_NOTE, Reason.EXTRAVASATION),  # value (percent)
+    "pt_bed_step": FindingKind(_NOTE, own("pt_bed_step", "Noise jumps from bed to bed")),  # factor
     # networks
     "low_score_frames": FindingKind(_NOTE, NOISE_LIKE),  # count, limit, worst
     "mal_against": FindingKind(_NOTE, NOISE_LIKE),  # score, limit
@@ -133,12 +141,16 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "body_truncated",
         "no_brain_tissue",
         "no_liver",
+        "no_blood_pool",
+        "no_dome",
         "too_few_frames",
         "too_few_measurements",
         "too_small",
         "constant_image",
         "unit_unknown",
         "header_silent",  # values: keyword
+        "header_contradicts",
+        "not_matched",
         "not_localisable",
         "no_calibration",
         "no_prior",

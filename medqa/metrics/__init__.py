@@ -1,6 +1,7 @@
 """Physics that needs no model: one metric, one file, its paper in the header.
 
-`METRICS` names the metrics of a modality; `frame_partials` computes what one frame contributes to all of them.
+`METRICS` names the metrics of a modality, `PAIRS` those of a PET with its CT; `frame_partials` computes what one frame contributes
+to all of them.
 """
 
 from __future__ import annotations
@@ -34,10 +35,20 @@ from medqa.metrics import (
     mr_qi1,
     mr_snr,
     mr_snr_tissue,
+    pt_bed_steps,
+    pt_blood_suv,
     pt_body_cov,
+    pt_ct_overlap,
+    pt_dome_mismatch,
+    pt_exposure,
+    pt_extravasation,
     pt_liver_cov,
+    pt_liver_suv,
+    pt_texture,
+    pt_uptake,
 )
 from medqa.metrics.metric import Metric, Partial
+from medqa.metrics.pair import Pair
 from medqa.regions import Regions
 from medqa.series import FrameImage
 
@@ -72,17 +83,33 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
         mr_qi1.METRIC,
         mr_ghosting.METRIC,
     ),
-    "PT": (pt_liver_cov.METRIC, pt_body_cov.METRIC),
+    "PT": (
+        pt_liver_cov.METRIC,
+        pt_body_cov.METRIC,
+        pt_liver_suv.METRIC,
+        pt_blood_suv.METRIC,
+        pt_exposure.METRIC,
+        pt_uptake.METRIC,
+        pt_extravasation.METRIC,
+        pt_bed_steps.METRIC,
+        pt_texture.METRIC,
+    ),
 }
 
-__all__ = ["METRICS", "Metric", "Partial", "frame_partials"]
+PAIRS: Final[tuple[Pair, ...]] = (pt_ct_overlap.PAIR, pt_dome_mismatch.PAIR)
+"""Quantities of a PET and its CT: both modalities keep their partials."""
+PAIRED: Final = ("CT", "PT")
+
+__all__ = ["METRICS", "PAIRS", "Metric", "Pair", "Partial", "frame_partials"]
 
 
 def frame_partials(image: FrameImage) -> dict[str, Partial]:
     """Return the partials of one frame by metric name, and its facts under `frame`; a metric with nothing to say is left out."""
     regions = Regions(image)
     partials: dict[str, Partial] = {frame_facts.NAME: frame_facts.facts(regions)}
-    metrics: tuple[Metric, ...] = METRICS.get(image.frame.modality, ())
+    metrics: tuple[Metric | Pair, ...] = METRICS.get(image.frame.modality, ())
+    if image.frame.modality in PAIRED:
+        metrics += PAIRS
     for metric in metrics:
         partial: Any = metric.per_frame(regions)
         if partial is not None:
