@@ -175,8 +175,11 @@ def peak_frequency(profile: Sequence[float], step: float, patches: int) -> float
     return float(np.clip(vertex, numbers[near.start], numbers[near.stop - 1]) * step)
 
 
-def uniform_patches(regions: Regions) -> Array:
-    """Return up to `PATCHES` patches of soft tissue without structure, `(patch, y, x)` in HU; `(0, y, x)` where there is none."""
+def uniform_patches(regions: Regions, *, candidates: int | None = CANDIDATES, most: int | None = PATCHES) -> Array:
+    """Return up to `most` patches of soft tissue without structure, `(patch, y, x)` in HU; `(0, y, x)` where there is none.
+
+    They are the quietest of as many `candidates`; None takes all there are.
+    """
     array, (height, width) = regions.image.array, patch_shape(regions.image.spacing_mm)
     none = np.empty((0, height, width), dtype=np.float32)
     _, deviation, _ = window_statistics(array, height // 2, width // 2)
@@ -188,11 +191,11 @@ def uniform_patches(regions: Regions) -> Array:
     rows, columns = np.nonzero(fit)
     if rows.size == 0:
         return none
-    quietest = np.argsort(deviation[fit], kind="stable")[:CANDIDATES]
+    quietest = np.argsort(deviation[fit], kind="stable")[:candidates]
     corners = [(rows[at] * (height // 2), columns[at] * (width // 2)) for at in quietest]
     patches: Array = np.stack([array[row : row + height, column : column + width] for row, column in corners])
     left = detrended(patches).std(axis=(1, 2))
-    best = np.argsort(left, kind="stable")[:PATCHES]
+    best = np.argsort(left, kind="stable")[:most]
     chosen: Array = patches[best[(left[best] > MIN_DEVIATION_HU) & (left[best] < SPREAD * left.min())]]
     return chosen
 

@@ -12,7 +12,7 @@ looks blurred without being so. Published values are 0.30 /mm for soft and 0.42 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -31,10 +31,31 @@ WINDOW_DEVIATIONS: Final = 4.5
 """Half the window on the line spread function, in standard deviations of the edge's blur: wide enough to keep its tails, narrow
 enough to leave out what lies under the skin."""
 WINDOW_MM: Final = (3.0, 10.0)
+PADDED: Final = 2048
+"""Samples of the transform: its frequencies lie close enough to be interpolated between."""
+
+
+class Edge(NamedTuple):
+    """The edge spread function of a frame: samples in any order, the width of a bin and half the window in mm, how many bands."""
+
+    distance: Values
+    level: Values
+    bin_mm: float
+    half_mm: float
+    bands: int
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the frequency of half contrast (/mm) and how many bands of skin it stems from; None where there are too few."""
+    found = edge(regions)
+    if found is None:
+        return None
+    frequency = half_contrast(found.distance, found.level, found.bin_mm, found.half_mm)
+    return None if frequency is None else {"f50": frequency, "bands": found.bands}
+
+
+def edge(regions: Regions) -> Edge | None:
+    """Return the edge spread function of the sharper half of a frame's bands of skin; None where there are too few."""
     found = skin(regions)
     if found is None:
         return None
@@ -47,12 +68,28 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     )
     # A Gaussian edge passes from a quarter to three quarters over 1.349 deviations.
     half_mm = float(np.clip(WINDOW_DEVIATIONS * sharp / 1.349, *WINDOW_MM))
-    frequency = half_contrast(distance, level, BIN_PIXELS * min(regions.image.spacing_mm), half_mm)
-    return None if frequency is None else {"f50": frequency, "bands": int(widths.size)}
+    return Edge(distance, level, BIN_PIXELS * min(regions.image.spacing_mm), half_mm, int(widths.size))
 
 
 def half_contrast(distance: Values, level: Values, bin_mm: float, half_mm: float) -> float | None:
     """Return the frequency (/mm) at which the TTF of an edge spread function falls to a half; None where it cannot be told.
+
+    The arguments are those of `transfer`.
+    """
+    found = transfer(distance, level, bin_mm, half_mm)
+    if found is None:
+        return None
+    frequencies, ttf = found
+    under = np.flatnonzero(ttf < 0.5)
+    if under.size == 0 or under[0] == 0:
+        return None
+    at = int(under[0])
+    share = (ttf[at - 1] - 0.5) / (ttf[at - 1] - ttf[at])
+    return float(frequencies[at - 1] + share * (frequencies[at] - frequencies[at - 1]))
+
+
+def transfer(distance: Values, level: Values, bin_mm: float, half_mm: float) -> tuple[Values, Values] | None:
+    """Return frequencies (/mm) and the TTF of an edge spread function at them; None where it cannot be told.
 
     Parameters
     ----------
@@ -75,16 +112,10 @@ def half_contrast(distance: Values, level: Values, bin_mm: float, half_mm: float
     total = float(lsf.sum())
     if total <= 0:
         return None
-    padded = 2048
-    frequencies = np.fft.rfftfreq(padded, bin_mm)
+    frequencies: Values = np.asarray(np.fft.rfftfreq(PADDED, bin_mm), dtype=np.float64)
     # Bins average over their width, differences too: both are taken out.
-    ttf = np.abs(np.fft.rfft(lsf, padded)) / total / np.maximum(np.sinc(frequencies * bin_mm), 0.1) ** 2
-    under = np.flatnonzero(ttf < 0.5)
-    if under.size == 0 or under[0] == 0:
-        return None
-    at = int(under[0])
-    share = (ttf[at - 1] - 0.5) / (ttf[at - 1] - ttf[at])
-    return float(frequencies[at - 1] + share * (frequencies[at] - frequencies[at - 1]))
+    ttf: Values = np.abs(np.fft.rfft(lsf, PADDED)) / total / np.maximum(np.sinc(frequencies * bin_mm), 0.1) ** 2
+    return frequencies, ttf
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

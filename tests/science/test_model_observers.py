@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medqa.errors import NotApplicable
-from medqa.metrics.full_reference import Disc, Eye, channelized_hotelling, detectability, laguerre_gauss
+from medqa.metrics.full_reference import Disc, Eye, channelized_hotelling, detectability, laguerre_gauss, prewhitened_detectability
 
 PIXEL_MM = 0.5
 NYQUIST = 0.5 / PIXEL_MM
@@ -77,6 +77,46 @@ def test_the_eye_sees_best_at_four_cycles_a_degree() -> None:
 def test_without_noise_there_is_no_index() -> None:
     with pytest.raises(NotApplicable, match="constant_image"):
         detectability(Disc(diameter_mm=5, contrast=5), nps=np.zeros_like, highest_per_mm=NYQUIST)
+
+
+def test_the_prewhitening_observer_has_the_same_closed_form_in_white_noise() -> None:
+    disc = Disc(diameter_mm=10.0, contrast=8.0)
+    expected = 8.0 * np.sqrt(np.pi * 5.0**2 / PIXEL_MM**2) / 20.0
+    assert prewhitened_detectability(disc, nps=white(20.0), highest_per_mm=60.0).value == pytest.approx(expected, rel=2e-3)
+
+
+def test_noise_of_the_discs_own_colour_leaves_the_integral_of_the_transfer_function() -> None:
+    """NPS = k |W|²: what is left of d'² is ∬ TTF² / k, which for TTF = exp(-(f/b)²) is π b² / (2 k)."""
+    disc = Disc(diameter_mm=4.0, contrast=10.0)
+    got = prewhitened_detectability(
+        disc,
+        nps=lambda f: 0.02 * disc.transform(f) ** 2,
+        ttf=lambda f: np.exp(-((f / 0.3) ** 2)),
+        highest_per_mm=2.0,
+    )
+    assert got.value**2 == pytest.approx(np.pi * 0.3**2 / 2 / 0.02, rel=1e-3)
+
+
+@given(diameter=st.floats(1, 20), blur=st.floats(0.1, 2), top=st.floats(0.05, 1), floor=st.floats(0.01, 1))
+def test_no_observer_beats_the_one_who_undoes_the_colour(diameter: float, blur: float, top: float, floor: float) -> None:
+    disc = Disc(diameter_mm=diameter, contrast=10.0)
+
+    def nps(frequency: np.ndarray) -> np.ndarray:
+        return 50.0 * (floor + frequency * np.exp(-((frequency / top) ** 2)))
+
+    def ttf(frequency: np.ndarray) -> np.ndarray:
+        return np.exp(-((frequency / blur) ** 2))
+
+    best = prewhitened_detectability(disc, nps=nps, ttf=ttf, highest_per_mm=NYQUIST).value
+    for eye in (None, Eye()):
+        assert detectability(disc, nps=nps, ttf=ttf, highest_per_mm=NYQUIST, eye=eye).value <= best * (1 + 1e-9)
+
+
+def test_where_some_frequency_has_no_noise_there_is_no_prewhitened_index() -> None:
+    with pytest.raises(NotApplicable, match="constant_image"):
+        prewhitened_detectability(
+            Disc(diameter_mm=5, contrast=5), nps=lambda f: np.where(f > 0.5, 1.0, 0.0), highest_per_mm=NYQUIST
+        )
 
 
 def test_channels_are_of_unit_energy_and_apart() -> None:

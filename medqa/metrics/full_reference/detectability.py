@@ -1,14 +1,18 @@
-"""Detectability index d' of a disc, seen by a non-prewhitening observer, with or without an eye filter.
+"""Detectability index d' of a disc, seen by a non-prewhitening observer, with or without an eye filter, or a prewhitening one.
 
 Source: Samei E, et al. Performance evaluation of computed tomography systems: summary of AAPM Task Group 233. Med Phys 2019;
 46:e735-e756 (10.1002/mp.13763):
 
     d'² = [∬ |W|² TTF² E² du dv]² / ∬ |W|² TTF² E⁴ NPS du dv
 
+The prewhitening observer undoes the noise's colour first and is the best that there is (ICRU Report 54, 1996):
+
+    d'² = ∬ |W|² TTF² / NPS du dv
+
 W is the transform of the object, TTF the task transfer function, NPS the noise power spectrum, E the eye filter (1 for the
 non-prewhitening observer without one). All of them depend on the radial frequency alone, so that du dv is 2 π f df. For white
-noise of deviation s in pixels of area a, a perfect TTF and no eye filter, d' is the contrast times the root of the disc's number
-of pixels over s.
+noise of deviation s in pixels of area a, a perfect TTF and no eye filter, d' of both is the contrast times the root of the disc's
+number of pixels over s.
 """
 
 from __future__ import annotations
@@ -25,7 +29,9 @@ from medqa.errors import NotApplicable
 from medqa.measurement import Measurement
 
 NAME: Final = "detectability"
+PREWHITENED: Final = "prewhitened_detectability"
 SOURCE: Final = "AAPM TG-233, Samei et al., Med Phys 2019;46:e735"
+SOURCE_PREWHITENED: Final = "ICRU Report 54, 1996"
 SAMPLES: Final = 8192
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Takes radial frequencies in /mm."""
@@ -93,14 +99,46 @@ def detectability(
     NotApplicable
         `constant_image` where there is no noise in what the observer looks at.
     """
-    step = highest_per_mm / SAMPLES
-    frequency: NDArray[np.float64] = np.asarray((np.arange(SAMPLES) + 0.5) * step, dtype=np.float64)
-    kept = np.ones_like(frequency) if ttf is None else ttf(frequency)
-    seen = (disc.transform(frequency) * kept) ** 2
+    frequency, ring = _rings(highest_per_mm)
+    seen = _seen(disc, frequency, ttf)
     sensitivity = np.ones_like(frequency) if eye is None else eye.response(frequency) ** 2
-    ring = 2 * np.pi * frequency * step
     signal = float((seen * sensitivity * ring).sum())
     noise = float((seen * sensitivity**2 * nps(frequency) * ring).sum())
     if not noise > 0:
         raise NotApplicable(what=NAME, reason="constant_image")
     return Measurement(quantity=own(NAME, "Detectability index"), value=signal / noise**0.5, unit=Unit.ONE, source=SOURCE)
+
+
+def prewhitened_detectability(disc: Disc, *, nps: Curve, highest_per_mm: float, ttf: Curve | None = None) -> Measurement:
+    """Return d' of a disc for the observer who undoes the colour of the noise; the arguments are those of `detectability`.
+
+    Raises
+    ------
+    NotApplicable
+        `constant_image` where frequencies of the disc have no noise: there the observer would see it without fail.
+    """
+    frequency, ring = _rings(highest_per_mm)
+    seen, noise = _seen(disc, frequency, ttf), nps(frequency)
+    there = seen > 0
+    if not (noise[there] > 0).all():
+        raise NotApplicable(what=PREWHITENED, reason="constant_image")
+    square = float((seen[there] / noise[there] * ring[there]).sum())
+    return Measurement(
+        quantity=own(PREWHITENED, "Detectability index of the prewhitening observer"),
+        value=square**0.5,
+        unit=Unit.ONE,
+        source=SOURCE_PREWHITENED,
+    )
+
+
+def _rings(highest_per_mm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return radial frequencies up to the highest, and the area of the ring of each."""
+    step = highest_per_mm / SAMPLES
+    frequency: NDArray[np.float64] = np.asarray((np.arange(SAMPLES) + 0.5) * step, dtype=np.float64)
+    return frequency, 2 * np.pi * frequency * step
+
+
+def _seen(disc: Disc, frequency: NDArray[np.float64], ttf: Curve | None) -> NDArray[np.float64]:
+    """Return the power of the disc as the scanner shows it."""
+    kept = np.ones_like(frequency) if ttf is None else ttf(frequency)
+    return np.asarray((disc.transform(frequency) * kept) ** 2)
