@@ -17,6 +17,8 @@ from medqa.reader.values import items, moment, number, parse_moment, seconds_of_
 
 _DAY: Final = timedelta(days=1)
 _GE_SCAN_DATETIME: Final = (0x0009, 0x100D)
+_PHILIPS_SUV: Final = (0x7053, 0x1000)
+"""Multiplies counts to SUVbw; the QIBA recipe takes it before anything else."""
 _PHILIPS_ACTIVITY: Final = (0x7053, 0x1009)
 _LARGEST_UPTAKE: Final = timedelta(hours=24)
 BODY_WEIGHT_TYPES: Final = frozenset({"", "BW"})
@@ -35,21 +37,36 @@ class Uptake:
 def activity_scale(header: Dataset) -> tuple[str, float]:
     """Return what the rescaled values mean (`BQML`, `SUVBW` or `OTHER`) and the factor that brings them there.
 
-    Philips stores counts with its own activity factor (7053,1009); without it, counts stay counts.
+    Philips stores counts with its own activity factor (7053,1009), its own SUV factor (7053,1000), or both; without them, counts
+    stay counts.
     """
     units = (text(header, "Units") or "").upper()
     if units == "BQML":
         return "BQML", 1.0
     if units == "GML" and (text(header, "SUVType") or "").upper() in BODY_WEIGHT_TYPES:
         return "SUVBW", 1.0
-    if units == "CNTS" and (factor := number(header, _PHILIPS_ACTIVITY)) is not None and factor > 0:
-        return "BQML", factor
+    if units == "CNTS":
+        for kind, place in (("BQML", _PHILIPS_ACTIVITY), ("SUVBW", _PHILIPS_SUV)):
+            if (factor := number(header, place)) is not None and factor > 0:
+                return kind, factor
     return "OTHER", 1.0
+
+
+def _philips_suv(header: Dataset) -> float | None:
+    """Return Philips' own factor from Bq/ml to SUVbw, None where counts have not both of its factors.
+
+    It knows the time to which the scanner corrected the decay: in a real scan the acquisition's, 47 s (0.5 %) after the series'.
+    """
+    suv, activity = number(header, _PHILIPS_SUV), number(header, _PHILIPS_ACTIVITY)
+    if (text(header, "Units") or "").upper() != "CNTS" or suv is None or activity is None or suv <= 0 or activity <= 0:
+        return None
+    return suv / activity
 
 
 def uptake(header: Dataset) -> Uptake:
     """Return the SUV factor of one PET image, from its own header alone."""
     kind, _ = activity_scale(header)
+    stated = 1.0 if kind == "SUVBW" else _philips_suv(header)
     drug = next(iter(items(header, "RadiopharmaceuticalInformationSequence")), Dataset())
     weight, dose, half_life = (
         number(header, "PatientWeight"),
@@ -59,8 +76,8 @@ def uptake(header: Dataset) -> Uptake:
     scan = scan_start(header, half_life)
     injected = injection(drug, scan)
     minutes = None if scan is None or injected is None else (scan - injected).total_seconds() / 60
-    if kind == "SUVBW":
-        return Uptake(factor=1.0, missing=(), injection=injected, uptake_min=minutes)
+    if stated is not None:
+        return Uptake(factor=stated, missing=(), injection=injected, uptake_min=minutes)
     correction = decay_correction(header)
     missing = [] if kind == "BQML" else ["Units"]
     missing += ["PatientWeight"] if weight is None or weight <= 0 else []
