@@ -111,17 +111,17 @@ MR: Final[Mapping[str, Mapping[str, Effect]]] = {
     "mr_jumps": _declared(blind=("blur", "gibbs")),
 }
 
-_EVERY_PT: Final = ("counts", "blur", "motion", "attenuation", "extravasation", "arms")
+_EVERY_PT: Final = ("counts", "blur", "motion", "thinned", "attenuation", "extravasation", "arms", "jump")
 
 PT: Final[Mapping[str, Mapping[str, Effect]]] = {
     # Noise and its texture
-    "pt_liver_cov": _declared(rises=("counts",), falls=("blur",)),
-    "pt_body_cov": _declared(rises=("counts",), falls=("blur",)),
+    "pt_liver_cov": _declared(rises=("counts", "thinned"), falls=("blur",)),
+    "pt_body_cov": _declared(rises=("counts", "thinned"), falls=("blur",)),
     "pt_texture": _declared(falls=("blur",)),
     "pt_bed_steps": _declared(blind=("blur", "motion")),
     # Levels that a patient must have
-    "pt_liver_suv": _declared(falls=("extravasation",), blind=("counts", "blur", "motion")),
-    "pt_blood_suv": _declared(falls=("extravasation",), blind=("counts", "blur")),
+    "pt_liver_suv": _declared(falls=("extravasation",), blind=("counts", "thinned", "blur", "motion")),
+    "pt_blood_suv": _declared(falls=("extravasation",), blind=("counts", "thinned", "blur")),
     # Dose, time and the injection
     "pt_exposure": _declared(blind=_EVERY_PT),
     "pt_uptake": _declared(blind=_EVERY_PT),

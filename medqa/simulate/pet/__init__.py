@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.degradation import Degraded, Kind, Plan
-from medqa.simulate.pet import blur, counts, motion
+from medqa.simulate.pet import arms, attenuation, blur, counts, extravasation, jump, motion, thinned
 from medqa.simulate.pet.scanner import VIEWS, body, osem
 from medqa.volume import Array
 
 __all__ = ["KINDS", "VIEWS", "apply", "body", "draw", "osem"]
 
-KINDS: Final[Mapping[str, Kind]] = {module.KIND.name: module.KIND for module in (counts, blur, motion)}
+KINDS: Final[Mapping[str, Kind]] = {
+    module.KIND.name: module.KIND for module in (counts, blur, motion, thinned, attenuation, extravasation, arms, jump)
+}
 
 
 def draw(kind: str, level: int, generator: np.random.Generator, *, pixel_mm: float) -> Plan:

@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
-from medqa.simulate.pet.scanner import BACKGROUND, VIEWS, WATER_PER_MM, body, mirrored, osem
+from medqa.simulate.pet.scanner import BACKGROUND, VIEWS, WATER_PER_MM, body, mirrored, osem, outline
 from medqa.simulate.projector import beam_for, project
 from medqa.volume import Array
 
 FULL_NOISE: Final = 0.12
 """Noise in the body, as a share of its mean, that counts as a scan of full counts."""
 FIRST_COUNTS: Final = 2e5
+FILTER: Final = Parameter("filter_mm", "full width at half maximum of the post-filter", "mm", 0.0, 20.0)
 
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
@@ -24,17 +25,15 @@ def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
     return {"filter_mm": float(generator.uniform(3.5, 6.5))}
 
 
-def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
-    """Return the noise that fewer counts add."""
+def poisson_noise(array: Array, parameters: Parameters, pixel_mm: float, target: float) -> Array:
+    """Return noise of as many counts as give the deviation `target` in the body, in units of its mean."""
     from scipy import ndimage
 
     padded, corner = mirrored(array)
     beam = beam_for(padded.shape, pixel_mm, views=VIEWS)
     mask = body(padded)
-    outline = ndimage.binary_fill_holes(mask).astype(np.float32)
-    attenuation = np.exp(-WATER_PER_MM * project(outline, beam, pixel_mm))
+    attenuation = np.exp(-WATER_PER_MM * project(outline(padded).astype(np.float32), beam, pixel_mm))
     lines = project(padded, beam, pixel_mm)
-    target = FULL_NOISE * float(np.sqrt(1 / parameters["counts"] - 1))
     total, noise = FIRST_COUNTS, padded
     # Two rounds: the first tells how many counts give the declared noise in this body, the second has that many.
     for _ in range(2):
@@ -45,10 +44,15 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
         noisy = generator.poisson(expected).astype(np.float32)
         made = osem(noisy, background, survival, beam, padded.shape, pixel_mm)
         made -= osem(expected, background, survival, beam, padded.shape, pixel_mm)
-        noise = ndimage.gaussian_filter(made, parameters["filter_mm"] / 2.3548 / pixel_mm)
+        noise = ndimage.gaussian_filter(made, parameters[FILTER.name] / 2.3548 / pixel_mm)
         total *= (float(noise[mask].std()) / target) ** 2
     top, left = corner
     return noise[top : top + array.shape[0], left : left + array.shape[1]]
+
+
+def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
+    """Return the noise that fewer counts add."""
+    return poisson_noise(array, parameters, pixel_mm, FULL_NOISE * float(np.sqrt(1 / parameters["counts"] - 1)))
 
 
 KIND: Final = Kind(
@@ -58,7 +62,7 @@ KIND: Final = Kind(
     source="Hudson and Larkin, IEEE TMI 1994;13:601; Barrett et al., Phys Med Biol 1994;39:833",
     strength=Parameter("counts", STRENGTHS["PT"]["counts"].quantity, "1", 0.002, 0.99),
     levels=STRENGTHS["PT"]["counts"].values,
-    others=(Parameter("filter_mm", "full width at half maximum of the post-filter", "mm", 0.0, 20.0),),
+    others=(FILTER,),
     draw=draw,
     change=change,
 )

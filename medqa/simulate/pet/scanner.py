@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.degradation import Mask
-from medqa.simulate.projector import Beam, back_project, project
+from medqa.simulate.projector import Beam, back_project, beam_for, project
 from medqa.volume import Array
 
 WATER_PER_MM: Final = 0.0096
@@ -28,6 +28,29 @@ def body(array: Array) -> Mask:
     if not bright.size:
         return np.ones(array.shape, dtype=bool)
     return np.asarray(array > 0.2 * bright.mean())
+
+
+def outline(array: Array) -> Mask:
+    """Return the body with its holes filled: all that attenuates."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.binary_fill_holes(body(array)))
+
+
+def corrected_with(array: Array, true: Array, told: Array, pixel_mm: float) -> Array:
+    """Return what the slice differs by when its counts, attenuated by `true`, are reconstructed as if attenuated by `told`.
+
+    Both are attenuation as shares of water's, `(y, x)`. Noise-free, and the difference of two reconstructions: the slice keeps its
+    own sharpness.
+    """
+    padded, (top, left) = mirrored(array)
+    maps = [mirrored(one)[0] for one in (true, told)]
+    beam = beam_for(padded.shape, pixel_mm, views=VIEWS)
+    survival = [np.exp(-WATER_PER_MM * project(one, beam, pixel_mm)) for one in maps]
+    counts = survival[0] * project(padded, beam, pixel_mm)
+    none = np.zeros_like(counts)
+    wrong, right = (osem(counts, none, one, beam, padded.shape, pixel_mm) for one in (survival[1], survival[0]))
+    return (wrong - right)[top : top + array.shape[0], left : left + array.shape[1]]
 
 
 def osem(counts: Array, background: Array, survival: Array, beam: Beam, shape: tuple[int, ...], pixel_mm: float) -> Array:
