@@ -5,16 +5,18 @@ CT is stored in steps of 1 HU or so (12 bits over 4096 HU; PS3.3 C.8.2.1). Conve
 harmless while they are small against the noise: rounding adds step^2 / 12 to its variance (Widrow, IRE Trans Circuit Theory 1956;
 3:266-276).
 
-`ct_step` is the mean distance of the values that occur in soft tissue, each weighted by how many pixels have it: where many do,
-every value that can occur does. It is right too where 8 bits were written back as whole HU, so that neighbours lie 1 or 2 apart.
-An image of floating-point numbers has no steps; the smallest distance stands for them.
+`ct_step` is the mean distance of the values that occur in soft tissue, each weighted by how many pixels have it. Distances count
+only where `MIN_DENSE` pixels share a value: in the thin parts of the histogram values are missing by chance, the more the thinner
+they are. It is right too where 8 bits were written back as whole HU, so that neighbours lie 1 or 2 apart. An image of floating
+point has no steps; the smallest distance stands for them.
 
-`ct_saturated` is the share of the body at the highest or the lowest value of the frame. Metal at the upper end (2900 HU and more)
-and air at the lower (-900 HU and less) always are there and do not count.
+`ct_saturated` is the share of the body that was cut off: at the highest or the lowest value of the frame, or in metal, where many
+pixels have one value of 2900 HU and more (12 bits end at 3071 HU, and no metal is of one value). Air (-900 HU and less) always is
+there and does not count. Metal that is cut off is no fault of the image: it is measured and not told of.
 
 The cut for steps follows from arithmetic: 256 values over the narrowest window in use for the body (350 HU) are 1.37 HU apart. Of
-the 69 training series 67 have steps of 1.00 or 1.01 HU. The other two were remapped by what made them: one (GE, lung) holds next to
-even values only, 1.6 HU; one (GE, head) lacks every seventh value, 1.14 HU. None is saturated.
+54 training series 53 have steps of 1.00 HU; one (GE, lung), remapped by what made it, holds next to even values only, 1.6 HU. None
+is cut off at an end; three hold metal that is, up to 0.06 % of the body.
 """
 
 from __future__ import annotations
@@ -43,12 +45,16 @@ SAMPLES: Final = 20_000
 MIN_SAMPLES: Final = 500
 MIN_PER_VALUE: Final = 4.0
 """Pixels with one value, from which on all that can occur do."""
+MIN_DENSE: Final = 12.0
+"""The same where it matters that none is missing: by chance (Poisson) one in 160,000 is."""
+AROUND: Final = 100
+"""Pixels below and above a step, by rank, over which that is averaged."""
 SAME_HU: Final = 1e-3
 """Values closer than this are one, but for rounding in float32."""
 METAL_HU: Final = 2900.0
 AIR_HU: Final = -900.0
 MIN_AT_END: Final = 5
-"""Samples that must lie at the very end: a peak has one."""
+"""Pixels that must lie at the very end: a peak has one."""
 MAX_STEP_HU: Final = 1.25
 MAX_SATURATED_PERCENT: Final = 0.5
 
@@ -72,7 +78,27 @@ def grey_step(values: Array) -> tuple[float, int] | None:
     if float((pixels**2).sum()) < MIN_PER_VALUE * ordered.size:
         return float(distances.min()), pixels.size
     weights = np.minimum(pixels[:-1], pixels[1:])
-    return float((distances * weights).sum() / weights.sum()), pixels.size
+    step = float((distances * weights).sum() / weights.sum())
+    first, last = np.maximum(apart - AROUND + 1, 0), np.minimum(apart + AROUND, ordered.size - 1)
+    # So many values could occur among the pixels around a step.
+    possible = (ordered[last] - ordered[first]) / step + 1
+    dense = last - first + 1 >= MIN_DENSE * possible
+    if dense.any():
+        step = float((distances * weights)[dense].sum() / weights[dense].sum())
+    return step, pixels.size
+
+
+def cut_metal(regions: Regions) -> float:
+    """Return which percentage of the body is metal cut off at one value."""
+    array = regions.image.array
+    with np.errstate(invalid="ignore"):
+        metal = array >= METAL_HU
+    if not metal.any():
+        return 0.0
+    body = regions.full(regions.body)
+    counts = np.unique(array[metal & body], return_counts=True)[1]
+    most = int(counts.max(initial=0))
+    return 100.0 * most / int(body.sum()) if most >= MIN_AT_END else 0.0
 
 
 def saturation(values: Array) -> tuple[float, float | None]:
@@ -92,7 +118,7 @@ def saturation(values: Array) -> tuple[float, float | None]:
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return step (HU), number of values, saturated percentage and the end that is full (HU); None without soft tissue."""
+    """Return step (HU), number of values, percentages cut off at an end and in metal, the end (HU); None without soft tissue."""
     soft = regions.image.array[regions.soft_tissue]
     if soft.size < MIN_SAMPLES:
         return None
@@ -101,7 +127,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if step is None or body.size == 0:
         return None
     share, end = saturation(body)
-    return {"step": step[0], "values": step[1], "saturated": share, "end": end}
+    return {"step": step[0], "values": step[1], "saturated": share, "metal": cut_metal(regions), "end": end}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measurement, ...]:
@@ -116,7 +142,12 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measure
     told = (
         (NAME, "Step between grey values", Unit.HU, np.median([partial["step"] for partial in found])),
         (BITS, "Bits used by soft tissue", Unit.ONE, np.median([math.log2(partial["values"]) for partial in found])),
-        (SATURATED, "Share of the body that is saturated", Unit.PERCENT, np.mean([partial["saturated"] for partial in found])),
+        (
+            SATURATED,
+            "Share of the body that is saturated",
+            Unit.PERCENT,
+            np.mean([partial["saturated"] + partial["metal"] for partial in found]),
+        ),
     )
     return tuple(
         Measurement(quantity=own(name, meaning), value=float(value), unit=unit, source=SOURCE)

@@ -57,6 +57,22 @@ def test_floating_point_values_have_no_step_to_speak_of() -> None:
     assert measured(body())["ct_step"] < 0.05
 
 
+@pytest.mark.parametrize("noise", [5.0, 30.0, 90.0])
+@pytest.mark.parametrize("step", [1.0, 3.0])
+def test_values_that_are_missing_by_chance_are_no_steps(noise: float, step: float) -> None:
+    rng = np.random.default_rng(2)
+    tissue = np.concatenate([rng.normal(50, noise, 15_000), rng.normal(-100, noise, 5_000)])
+    assert ct_bits.grey_step(np.round(tissue / step) * step)[0] == step
+
+
+def test_every_second_value_that_is_rare_is_no_value_that_is_missing() -> None:
+    rng = np.random.default_rng(3)
+    values = np.round(rng.normal(40, 15, 20_000))
+    odd = (values % 2 == 1) & (rng.random(values.size) < 0.9)
+    assert 1 <= ct_bits.grey_step(np.where(odd, values + 1, values))[0] < 1.1
+    assert ct_bits.grey_step(np.where(values % 2 == 1, values + 1, values))[0] == 2
+
+
 def test_bits_are_those_of_the_values_that_occur() -> None:
     spread = np.where(body() > -500, np.random.default_rng(0).uniform(-149, 249, (256, 256)), -1000)
     assert measured(np.round(spread))["ct_bits"] == pytest.approx(math.log2(399), abs=0.02)
@@ -89,6 +105,27 @@ def test_both_ends_add_up_and_the_fuller_one_is_named() -> None:
 
 def test_a_peak_is_not_an_end() -> None:
     assert measured(np.round(body()))["ct_saturated"] == 0
+
+
+def with_metal(highest: float, *, pixels: int = 30, at: int = 128) -> np.ndarray:
+    array = np.round(body())
+    block = np.round(np.random.default_rng(8).uniform(4000, 9000, (pixels, 2)))
+    array[at : at + pixels, at : at + 2] = np.minimum(block, highest)
+    return array
+
+
+def test_metal_that_the_scale_cuts_off_is_measured_by_its_share_and_not_told_of() -> None:
+    array = with_metal(3071.0)
+    inside = Regions(make_image(array))
+    assert measured(array)["ct_saturated"] == pytest.approx(100 * 60 / inside.full(inside.body).sum())
+    assert measured(with_metal(3071.0, pixels=60))["ct_saturated"] == pytest.approx(2 * measured(array)["ct_saturated"], rel=0.02)
+    series = make_series([array])
+    assert ct_bits.find(series, [ct_bits.per_frame(Regions(series.frames[0].read()))]) == []
+
+
+def test_metal_within_the_scale_outside_the_body_or_of_a_few_pixels_is_not_cut_off() -> None:
+    for array in (with_metal(20_000.0), with_metal(3071.0, pixels=2), with_metal(3071.0, at=2)):
+        assert measured(array)["ct_saturated"] == 0
 
 
 def test_the_findings_name_the_slices_the_step_and_the_level() -> None:
