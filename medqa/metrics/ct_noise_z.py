@@ -1,10 +1,11 @@
 """CT noise along z: where it stands out against its neighbours.
 
 Tube current modulation exists to keep the noise about the same in every slice (Kalra et al., Radiology 2004; 233:649-657); AAPM
-TG-233 (Samei et al., Med Phys 2019; doi 10.1002/mp.13763) asks for the noise as a function of z. The noise of a frame is the mode
-of its own local standard deviations; a running median over three frames takes single outliers away. What stands out is told
-against the running median over 75 mm to either side, which follows a change of anatomy but not a starved shoulder or the first
-slices of a modulation that starts too low.
+TG-233 (Samei et al., Med Phys 2019; doi 10.1002/mp.13763) asks for the noise as a function of z. The noise of a frame is the
+mode of its own local standard deviations, in windows of 6 mm x 6 mm with a mean of 0 to 170 HU (Christianson et al., AJR 2015;
+205:W93), for it is told against other frames, whose anatomy is different; a running median over three frames takes single
+outliers away. What stands out is told against the running median over 75 mm to either side, which follows a change of anatomy
+but not a starved shoulder or the first slices of a modulation that starts too low.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ from numpy.typing import NDArray
 
 from medqa.assessment import Finding
 from medqa.findings import finding
-from medqa.metrics.metric import runs
+from medqa.metrics.histogram import LogBins
+from medqa.metrics.metric import Partial, runs
+from medqa.metrics.windows import frame_windows
+from medqa.regions import Regions
 from medqa.series import Series
 
 NAME: Final = "ct_noise_z_max"
 SOURCE: Final = "AAPM TG-233, Med Phys 2019;46:e735"
+WINDOW_MM: Final = 6.0
+SOFT_TISSUE_HU: Final = (0.0, 170.0)
+BINS: Final = LogBins(low=0.5, high=400.0, width=0.04)
+MIN_WINDOWS: Final = 100
 MIN_FRAMES: Final = 8
 """Frames of a stack whose noise is known, at least."""
 REACH_MM: Final = 75.0
@@ -31,6 +39,19 @@ MIN_REACH: Final = 4
 """Frames to either side, at least."""
 FACTOR: Final = 1.5
 """From here on noise stands out: less than half the dose of its neighbours."""
+
+
+def per_frame(regions: Regions) -> dict[str, Any]:
+    """Return the histogram of local standard deviations (HU) in soft tissue."""
+    mean, deviation = frame_windows(regions, WINDOW_MM)
+    with np.errstate(invalid="ignore"):
+        soft = (mean >= SOFT_TISSUE_HU[0]) & (mean <= SOFT_TISSUE_HU[1])
+    return BINS.fill(deviation[soft])
+
+
+def frame_mode(partial: Partial) -> float | None:
+    """Return the mode of one frame in HU; None where fewer than `MIN_WINDOWS` windows lie in soft tissue."""
+    return BINS.mode(BINS.total([partial])) if sum(partial["counts"]) >= MIN_WINDOWS else None
 
 
 def smoothed(noise: Sequence[float | None]) -> NDArray[np.float64]:

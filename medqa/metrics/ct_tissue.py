@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medqa.metrics import ct_noise
 from medqa.metrics.metric import Partial
-from medqa.metrics.windows import Grid, window_statistics
+from medqa.metrics.windows import Grid, frame_windows, halves
 from medqa.regions import Mask, Regions
 
 WINDOW_MM: Final = 6.0
@@ -36,13 +36,15 @@ SOFT_HU: Final = (-30.0, 200.0)
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the histogram of the means of windows that hold one tissue, and the noise in HU; None where there are none."""
-    rows_mm, columns_mm = regions.image.spacing_mm
-    halves = (max(2, round(WINDOW_MM / 2 / rows_mm)), max(2, round(WINDOW_MM / 2 / columns_mm)))
-    mean, deviation, _ = window_statistics(regions.image.array, *halves)
+    mean, deviation = frame_windows(regions, WINDOW_MM)
     if mean.size == 0 or not regions.body.any():
         return None
     with np.errstate(invalid="ignore"):
-        tissue = (mean > TISSUE_HU[0]) & (mean < TISSUE_HU[1]) & _centres(regions.inside, regions.step, halves, mean.shape)
+        tissue = (
+            (mean > TISSUE_HU[0])
+            & (mean < TISSUE_HU[1])
+            & _centres(regions.inside, regions.step, halves(regions.image.spacing_mm, WINDOW_MM), mean.shape)
+        )
     if not tissue.any():
         return None
     spread = deviation[tissue]
@@ -51,21 +53,14 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     counts = np.bincount(((means - TISSUE_HU[0]) / BIN_HU).astype(np.int64), minlength=BINS)[:BINS]
     filled = np.flatnonzero(counts)
     first, last = int(filled[0]), int(filled[-1])
-    return {"first": first, "counts": counts[first : last + 1].tolist(), "noise": noise(mean, deviation)}
+    return {"first": first, "counts": counts[first : last + 1].tolist(), "noise": ct_noise.frame_noise(ct_noise.per_frame(regions))}
 
 
-def noise(mean: Grid, deviation: Grid) -> float | None:
-    """Return the noise of a frame in HU as `ct_noise` takes it; None where too few windows lie in soft tissue."""
-    with np.errstate(invalid="ignore"):
-        soft = (mean >= ct_noise.SOFT_TISSUE_HU[0]) & (mean <= ct_noise.SOFT_TISSUE_HU[1])
-    return ct_noise.frame_noise(ct_noise.BINS.fill(deviation[soft]))
-
-
-def _centres(mask: Mask, step: int, halves: tuple[int, int], shape: tuple[int, ...]) -> Mask:
+def _centres(mask: Mask, step: int, half: tuple[int, int], shape: tuple[int, ...]) -> Mask:
     """Return a decimated mask at the centres of windows."""
     rows, columns = (
-        np.minimum((np.arange(size) + 1) * half // step, limit - 1)
-        for size, half, limit in zip(shape, halves, mask.shape, strict=True)
+        np.minimum((np.arange(size) + 1) * pixels // step, limit - 1)
+        for size, pixels, limit in zip(shape, half, mask.shape, strict=True)
     )
     at: Mask = mask[np.ix_(rows, columns)]
     return at

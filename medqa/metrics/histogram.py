@@ -1,10 +1,11 @@
-"""A histogram over logarithmic bins that frames fill and a series adds up, and its mode.
+"""A histogram over logarithmic bins that frames fill and a series adds up; its mode, and its quiet level.
 
 Written for local standard deviations, whose distribution is wide on the right (edges) and peaked where tissue is uniform.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class LogBins:
         """Add up what `fill` returned."""
         counts = np.zeros(self.count, dtype=np.int64)
         for partial in partials:
-            counts[partial["first"] : partial["first"] + len(partial["counts"])] += partial["counts"]
+            counts[partial["first"] : partial["first"] + len(partial["counts"])] += np.asarray(partial["counts"], dtype=np.int64)
         return counts
 
     def mode(self, counts: NDArray[np.int64], smoothing: float = 0.12) -> float:
@@ -60,3 +61,17 @@ class LogBins:
         else:
             shift = 0.0
         return float(self.low * np.exp(self.width * (top + 0.5 + shift)))
+
+    def quiet(self, counts: NDArray[np.int64], share: float, reach: float) -> float:
+        """Return the root mean square of the values up to `reach` times that of the lowest share; NaN where nothing was counted.
+
+        Every one of these values counts, where a quantile hangs on its neighbours and a mode on the one hump that is highest.
+        """
+        if not counts.any():
+            return math.nan
+        edges = self.low * np.exp(self.width * np.arange(self.count + 1))
+        squares = edges[:-1] * edges[1:]
+        taken = np.clip(share * counts.sum() - (np.cumsum(counts) - counts), 0, counts)
+        end = reach * math.sqrt((taken * squares).sum() / taken.sum())
+        within = counts * np.clip(np.log(end / edges[:-1]) / self.width, 0, 1)
+        return math.sqrt((within * squares).sum() / within.sum())

@@ -9,7 +9,8 @@ from scipy import ndimage
 from medqa.acquisition import Acquisition, CTAcquisition
 from medqa.errors import NotApplicable
 from medqa.metrics import METRICS, ct_air, ct_noise, frame_partials
-from medqa.metrics.windows import window_statistics
+from medqa.metrics.histogram import LogBins
+from medqa.metrics.windows import levelled_deviations, window_statistics
 from medqa.regions import Regions
 from tests.science.factories import ct_body, make_image, make_series
 
@@ -43,6 +44,41 @@ def test_correlated_noise_is_measured_by_its_deviation() -> None:
     assert measured.value == pytest.approx(20, rel=0.1)
 
 
+def test_a_slope_of_the_tissue_is_no_noise() -> None:
+    body = ct_body(np.random.default_rng(5), 4.0)
+    tilted = body + np.where(body > -500, np.linspace(-60, 90, body.shape[1]), 0)
+    assert measure(ct_noise.METRIC, [tilted]).value == pytest.approx(measure(ct_noise.METRIC, [body]).value, rel=0.04)
+
+
+def test_a_filter_that_flattens_only_some_of_the_tissue_is_followed() -> None:
+    # What the filter spares keeps a hump of its own at the full noise; whole HU leave the rest without any in the end.
+    rng = np.random.default_rng(6)
+    clean, noise = ct_body(rng, 0.0), rng.normal(0, 12, (256, 256))
+    spared = (np.arange(256) // 16 % 3 == 0)[:, None]
+    levels = [
+        measure(ct_noise.METRIC, [np.round(clean + noise * np.where(spared, 1.0, left))]).value
+        for left in (1.0, 0.6, 0.4, 0.2, 0.08)
+    ]
+    assert np.all(np.diff(levels) < -0.5)
+    assert levels[-1] < 0.2 * levels[0]
+
+
+def test_the_quiet_level_is_that_of_noise_whatever_the_edges() -> None:
+    bins = LogBins(low=0.1, high=1000.0, width=0.04)
+    quiet = 10 * np.sqrt(np.random.default_rng(7).chisquare(63, 3000) / 63)
+    edges = np.linspace(30, 300, 2000)
+    for values in (quiet, np.concatenate([quiet, edges])):
+        assert bins.quiet(bins.total([bins.fill(values)]), 0.25, 1.6) == pytest.approx(10, rel=0.01)
+    assert np.isnan(bins.quiet(bins.total([]), 0.25, 1.6))
+
+
+@pytest.mark.parametrize("array", [np.full((128, 128), 40.0), np.where(np.arange(128) % 8 < 4, 100.0, -60.0) + np.zeros((128, 1))])
+def test_without_noise_or_without_a_whole_window_there_is_no_level(array) -> None:
+    assert ct_noise.frame_noise(ct_noise.per_frame(Regions(make_image(array)))) is None
+    with pytest.raises(NotApplicable):
+        measure(ct_noise.METRIC, [array])
+
+
 def test_without_soft_tissue_there_is_no_noise_level() -> None:
     with pytest.raises(NotApplicable) as caught:
         measure(ct_noise.METRIC, [np.full((128, 128), -1000.0)])
@@ -58,6 +94,22 @@ def test_windows_agree_with_a_plain_loop() -> None:
         window = array[row * 4 : row * 4 + 8, column * 3 : column * 3 + 6].astype(np.float64)
         assert mean[row, column] == pytest.approx(window.mean(), rel=1e-5)
         assert deviation[row, column] == pytest.approx(window.std(ddof=1), rel=1e-4)
+
+
+def test_levelled_windows_agree_with_a_plain_loop() -> None:
+    rng = np.random.default_rng(8)
+    array = rng.normal(50, 9, (40, 33)).astype(np.float32) + np.linspace(0, 90, 33, dtype=np.float32)
+    array[20:] += 400
+    found = levelled_deviations(array, 4, 3, (0, 200))
+    y, x = np.mgrid[:8, :6]
+    plane = np.stack([np.ones(48), (x - 2.5).ravel(), (y - 3.5).ravel()], axis=1)
+    windows = {(row, column): array[4 * row : 4 * row + 8, 3 * column : 3 * column + 6] for row in range(4) for column in range(10)}
+    slopes = {at: np.linalg.lstsq(plane, one.ravel().astype(np.float64), rcond=None)[0] for at, one in windows.items()}
+    expected = []
+    for (row, column), window in windows.items():
+        around = np.mean([one for (r, c), one in slopes.items() if abs(r - row) < 2 and abs(c - column) < 2], axis=0)
+        expected.append((window.ravel() - plane[:, 1:] @ around[1:]).std(ddof=1))
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_windows_with_missing_values_are_left_out() -> None:
