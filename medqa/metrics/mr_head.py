@@ -33,6 +33,9 @@ UPRIGHT: Final = 0.7
 CAP_MM: Final = 85.0
 """From the vertex down: the skull base lies 90 to 110 mm below it."""
 CAP_WIDTH_MM: Final = (110.0, 240.0)
+DOME_MM: Final = 8.0
+MAX_DOME: Final = 0.6
+"""Mean width of the topmost `DOME_MM` over the largest: 0.45 for a sphere of a head's size, 1 for a limb that is cut off there."""
 SECTORS: Final = 24
 SHELLS: Final = 10
 SHELL_DEPTH: Final = 0.3
@@ -76,7 +79,7 @@ def _find(regions: Regions) -> Mask | None:
 
 
 def _cap(regions: Regions, head: Mask) -> Mask | None:
-    """Return the head above the skull base, empty where it is no head's width; None where the frame is axial or says nothing."""
+    """Return the head above the skull base, empty where that is no dome of a head's width; None for axial frames."""
     header = regions.image.frame.header
     if header.orientation is None or header.spacing_mm is None:
         return None
@@ -92,8 +95,11 @@ def _cap(regions: Regions, head: Mask) -> Mask | None:
     line = np.arange(head.shape[down])
     kept = (line >= first) & (line < last)
     cap: Mask = head & (kept[:, None] if down == 0 else kept[None, :])
-    width_mm = float(cap.any(axis=down).sum()) * regions.element_mm[1 - down]
-    return cap if CAP_WIDTH_MM[0] <= width_mm <= CAP_WIDTH_MM[1] else np.zeros_like(head)
+    widths = cap.sum(axis=1 - down)[kept]
+    widths = widths if along[1 - down] < 0 else widths[::-1]
+    top = widths[: max(1, round(DOME_MM / step_mm))].mean()
+    fits = CAP_WIDTH_MM[0] <= widths.max() * regions.element_mm[1 - down] <= CAP_WIDTH_MM[1] and top <= MAX_DOME * widths.max()
+    return cap if fits else np.zeros_like(head)
 
 
 def _oval(head: Mask, element_mm: tuple[float, float]) -> bool:
