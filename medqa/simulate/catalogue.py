@@ -12,6 +12,7 @@ from medqa.errors import InvalidDegradation
 from medqa.simulate import ct, mr, pet
 from medqa.simulate.degradation import LEVELS, Kind, Parameter, Plan
 from medqa.simulate.series_faults import FAULTS
+from medqa.simulate.series_headers import HEADERS
 
 KINDS: Final[Mapping[str, Mapping[str, Kind]]] = {"CT": ct.KINDS, "MR": mr.KINDS, "PT": pet.KINDS}
 """Kinds of single slices by modality and by their short name."""
@@ -19,12 +20,12 @@ KINDS: Final[Mapping[str, Mapping[str, Kind]]] = {"CT": ct.KINDS, "MR": mr.KINDS
 
 def described(modality: str) -> Mapping[str, Kind]:
     """Return every kind that a series of this modality may be given, by full name."""
-    return {**{kind.full_name: kind for kind in KINDS.get(modality, {}).values()}, **FAULTS}
+    return {name: kind for name, kind in all_kinds().items() if kind.modality in (modality, "")}
 
 
 def all_kinds() -> Mapping[str, Kind]:
     """Return every kind by its full name: `ct-dose` …, `mr-noise` …, `pt-counts` …, `dropped` …."""
-    return {**{kind.full_name: kind for kinds in KINDS.values() for kind in kinds.values()}, **FAULTS}
+    return {**{kind.full_name: kind for kinds in KINDS.values() for kind in kinds.values()}, **HEADERS, **FAULTS}
 
 
 def names() -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from medqa.reader.pixels import FramePixels
 from medqa.reader.values import HEADER_ERRORS, integer, text, texts
 from medqa.simulate.degradation import Degraded, Mask
 from medqa.simulate.series import DegradedPixels, DegradedSeries, derived_image_type
+from medqa.simulate.series_headers import HEADERS
 from medqa.simulate.truth import Truth
 from medqa.volume import Array
 
@@ -143,6 +144,8 @@ def instance(degraded: DegradedSeries, index: int, image: Degraded) -> Dataset:
         dataset = _original(pixels.place)
     _identify(dataset, degraded, frame)
     _derive(dataset, degraded, pixels)
+    if degraded.kind in HEADERS:
+        HEADERS[degraded.kind].edit(dataset, degraded.plan.parameters)
     _put_pixels(dataset, stored(image.array, pixels.place))
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"

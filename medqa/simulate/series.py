@@ -18,11 +18,14 @@ from pydicom import Dataset
 from medqa import __version__, simulate
 from medqa.dicom_values import own_uid
 from medqa.errors import InvalidDegradation
+from medqa.reader.suv import uptake
+from medqa.reader.values import number
 from medqa.simulate import ct, mr, pet
 from medqa.simulate.catalogue import check, described, parameters
 from medqa.simulate.degradation import Degraded, Kind, Plan
 from medqa.simulate.mr.k_space import PHASE_AXIS
 from medqa.simulate.series_faults import FAULTS, Shown, Slab, untouched
+from medqa.simulate.series_headers import HEADERS
 from medqa.simulate.truth import FrameTruth, Truth, mask_facts, sentence
 from medqa.volume import Array
 
@@ -54,6 +57,8 @@ class DegradedPixels:
     shown: tuple[Frame, ...]
     plan: Plan
     affected: bool
+    suv_ratio: float = 1.0
+    """By which a fault of the header multiplies every uptake value."""
 
     def __call__(self) -> Array:
         """Decode the original and degrade it, `(y, x)` float32 in the frame's unit."""
@@ -70,6 +75,8 @@ class DegradedPixels:
         before = self.place.decode()
         if not self.affected:
             return Degraded(array=before, plan=self.plan, severity=0.0)
+        if f"pt-{self.plan.kind}" in HEADERS:
+            return Degraded(array=before, plan=self.plan, severity=abs(self.suv_ratio - 1))
         if self.plan.kind in FAULTS:
             after = _mean(self.shown, [weight for _, weight in self.numbers.pixels], before)
             return Degraded(array=after, plan=self.plan, severity=_severity(before, after, self.place.modality))
@@ -185,8 +192,11 @@ def degrade_series(
     fault = FAULTS.get(kind)
     arranged = untouched(stacks) if fault is None else fault.arrange(plan.parameters, stacks, slab)
     digest = _digest(kind, plan, slab)
+    header = _header(series, kind, plan)
     frames = [_frame(series, shown, plan, kind, slab, digest) for shown in arranged]
-    made = _series(series, _numbered(frames), digest)
+    made = _series(series, _numbered(frames), header, digest)
+    if kind in HEADERS:
+        made = _other_uptake(made)
     return DegradedSeries(original=series, series=made, kind=kind, plan=plan, slab=slab, settled=settled)
 
 
@@ -219,6 +229,34 @@ def _settled(series: Series, kind: str, slab: Slab, plan: Plan) -> dict[str, flo
         return {}
     frame = series.frames[sum(slab) // 2]
     return known.settle(np.nan_to_num(frame.decode(), nan=-1000.0), plan.parameters, _pixel_mm(frame))
+
+
+def _header(series: Series, kind: str, plan: Plan) -> Dataset:
+    """Return the header of the first instance: a copy with the fault in it, or one that shares the original's elements."""
+    if kind in HEADERS:
+        return HEADERS[kind].edited(series.header, plan.parameters)
+    header = Dataset()
+    # New elements in a new dataset: those of the original are shared with it, and stay as they are.
+    header.update({element.tag: element for element in series.header})
+    return header
+
+
+def _other_uptake(series: Series) -> Series:
+    """Return a PET series whose uptake values follow from its header as it is now."""
+    found = uptake(series.header)
+    frames = []
+    for frame in series.frames:
+        before, pixels = frame.header.suv_factor, frame.decode
+        ratio = found.factor / before if found.factor and before else 1.0
+        if isinstance(pixels, DegradedPixels):
+            pixels = replace(pixels, suv_ratio=ratio)
+        frames.append(replace(frame, header=replace(frame.header, suv_factor=found.factor), decode=pixels))
+    made = series.acquisition.pt
+    if made is not None:
+        injected = None if found.injection is None else found.injection.isoformat()
+        weight = number(series.header, "PatientWeight")
+        made = replace(made, weight_kg=weight, injection_time=injected, uptake_min=found.uptake_min, suv_factor=found.factor)
+    return replace(series, frames=tuple(frames), acquisition=replace(series.acquisition, pt=made))
 
 
 def _digest(kind: str, plan: Plan, slab: Slab) -> str:
@@ -258,7 +296,7 @@ def _numbered(frames: Sequence[Frame]) -> list[Frame]:
     return [replace(frame, number=places[frame.sop_instance_uid][frame.number]) for frame in frames]
 
 
-def _series(series: Series, frames: Sequence[Frame], digest: str) -> Series:
+def _series(series: Series, frames: Sequence[Frame], header: Dataset, digest: str) -> Series:
     """Return the series that these frames make, with what the reader would have noticed of it."""
     from medqa.reader.conclusions import Facts, finished
 
@@ -268,9 +306,6 @@ def _series(series: Series, frames: Sequence[Frame], digest: str) -> Series:
     known = {own_uid("simulated instance", one.sop_instance_uid, digest): one for one in series.instances}
     acquisition = replace(series.acquisition, image_type=derived_image_type(series.modality, series.acquisition.image_type))
     series_uid = own_uid("simulated series", series.series_uid, series.part, digest)
-    header = Dataset()
-    # New elements in a new dataset: those of the original are shared with it, and stay as they are.
-    header.update({element.tag: element for element in series.header})
     header.add_new("SeriesInstanceUID", "UI", series_uid)
     header.add_new("SOPInstanceUID", "UI", frames[0].sop_instance_uid)
     header.add_new("ImageType", "CS", list(acquisition.image_type))

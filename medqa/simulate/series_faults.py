@@ -73,6 +73,20 @@ def _partial_volume(parameters: Parameters, stacks: Sequence[range], slab: Slab)
     return out
 
 
+def _respiratory(parameters: Parameters, stacks: Sequence[range], slab: Slab) -> list[Shown]:
+    # Time spent at each depth of breathing: displacement goes with cos^4 (Lujan et al., Med Phys 26:715, 1999).
+    depths = parameters["slices"] * np.cos((np.arange(48) + 0.5) / 48 * np.pi) ** 4
+    steps, counts = np.unique(np.rint(depths - depths.mean()).astype(int), return_counts=True)
+    out = []
+    for stack in stacks:
+        for index in stack:
+            near = [(index + int(step), float(count)) for step, count in zip(steps, counts, strict=True) if index + step in stack]
+            total = sum(weight for _, weight in near)
+            inside = slab[0] <= index <= slab[1] and total > 0
+            out.append(Shown(index, tuple((place, weight / total) for place, weight in near) if inside else ((index, 1.0),)))
+    return out
+
+
 def _dropped(parameters: Parameters, stacks: Sequence[range], slab: Slab) -> list[Shown]:
     # A stack that loses its ends is shorter, not torn.
     runs = [range(max(stack.start + 1, slab[0]), min(stack.stop - 1, slab[1] + 1)) for stack in stacks]
@@ -138,6 +152,14 @@ FAULTS: Final[Mapping[str, SeriesKind]] = {
             strength=Parameter("slices", "width of the slice profile (a box), in distances of slices", "slices", 1.0, 50.0),
             levels=(2.0, 3.0, 5.0, 8.0),
             arrange=_partial_volume,
+        ),
+        SeriesKind(
+            name="respiratory",
+            summary="Breathing along the stack: each slice is the mean over its neighbours, by the time spent at each depth.",
+            source="Lujan et al., Med Phys 1999;26:715",
+            strength=Parameter("slices", "travel of the breath, in distances of slices", "slices", 1.0, 50.0),
+            levels=(2.0, 4.0, 6.0, 10.0),
+            arrange=_respiratory,
         ),
         SeriesKind(
             name="dropped",
