@@ -45,6 +45,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "blank_frames": FindingKind(_CERTAIN, Reason.NO_IMAGE),  # count
     "blank_series": FindingKind(_CERTAIN, Reason.NO_IMAGE),  # count
     "blank_end_frames": FindingKind(_NOTE, own("blank_end_frames", "Blank frames at an end of the series")),  # count
+    "repeated_pixels": FindingKind(_DOUBT, own("repeated_pixels", "Slices with the same pixels")),  # first, other, count
     "lossy_compression": FindingKind(_NOTE, own("lossy_compression", "Lossy compression")),
     # CT
     "ct_noise_high": FindingKind(_AGAINST, Reason.UNDER_EXPOSED),  # value, limit

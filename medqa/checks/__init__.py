@@ -15,7 +15,7 @@ from medqa.series import Series
 Check = Callable[[Series, Sequence[FrameEvidence]], list[Finding]]
 """`evidence` stands in the order of `series.frames`."""
 
-_EVERY: Final[tuple[Check, ...]] = (geometry.check, pixels.undecodable, pixels.blank)
+_EVERY: Final[tuple[Check, ...]] = (geometry.check, pixels.undecodable, pixels.blank, pixels.repeated)
 
 CHECKS: Final[dict[str, tuple[Check, ...]]] = {
     "CT": (*_EVERY, ct.rescale),

@@ -1,4 +1,4 @@
-"""Frames that cannot be decoded or show nothing."""
+"""Frames that cannot be decoded, show nothing, or show what another shows."""
 
 from __future__ import annotations
 
@@ -42,6 +42,29 @@ def blank(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:
         if frames:
             found.append(finding(message, values={"count": len(frames)}, frames=(frames[0], frames[-1])))
     return found
+
+
+def repeated(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:
+    """Tell of frames with exactly the pixels of an earlier one, in whatever place: noise never comes twice.
+
+    Blank frames all look alike and do not count.
+    """
+    first: dict[tuple[int, float], int] = {}
+    pairs = []
+    for index, one in enumerate(evidence):
+        facts = one.partials.get("frame", {})
+        if one.error is not None or facts.get("pixels") is None:
+            continue
+        # The mean as well: in a series of thousands two check sums of 32 bits may agree by chance.
+        earlier = first.setdefault((facts["pixels"], facts["mean"]), index)
+        if earlier != index:
+            pairs.append((earlier, index))
+    if not pairs:
+        return []
+    values: dict[str, Scalar] = {"first": pairs[0][0] + 1, "other": pairs[0][1] + 1}
+    values |= {"count": len(pairs)} if len(pairs) > 1 else {}
+    frames = (min(one for one, _ in pairs), max(other for _, other in pairs))
+    return [finding("repeated_pixels", values=values, frames=frames)]
 
 
 def _flags(series: Series, evidence: Sequence[FrameEvidence]) -> list[bool | None]:

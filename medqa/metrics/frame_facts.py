@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,7 +22,8 @@ def facts(regions: Regions) -> dict[str, Any]:
     dict
         `min`, `max`, `mean` and `deviation` of the values that are there (None where there are none); `empty`, the share of pixels
         without a value; `body`, the share of body; `constant`, whether all values are one; `blank`, whether it shows nothing:
-        it is constant, or a CT of which not one pixel on the decimated grid reaches -500 HU.
+        it is constant, or a CT of which not one pixel on the decimated grid reaches -500 HU; `pixels`, a check sum (CRC-32) over
+        all of them, None where it is blank.
     """
     values = regions.image.array
     finite = regions.finite
@@ -36,13 +38,14 @@ def facts(regions: Regions) -> dict[str, Any]:
             "body": 0.0,
             "blank": True,
             "constant": True,
+            "pixels": None,
         }
     there = values if share == 1.0 else values[finite]
     low, high = float(there.min()), float(there.max())
     constant = high - low <= 1e-6 * max(abs(low), abs(high))
     sample = regions.values[np.isfinite(regions.values)]
     body = 0.0 if constant else regions.body_share
-    air_only = regions.image.frame.modality == "CT" and sample.size > 0 and float(sample.max()) < CT_EMPTY_HU
+    blank = constant or (regions.image.frame.modality == "CT" and sample.size > 0 and float(sample.max()) < CT_EMPTY_HU)
     return {
         "min": low,
         "max": high,
@@ -50,8 +53,9 @@ def facts(regions: Regions) -> dict[str, Any]:
         "deviation": float(sample.std(dtype=np.float64)) if sample.size else 0.0,
         "empty": 1.0 - share,
         "body": body,
-        "blank": constant or air_only,
+        "blank": blank,
         "constant": constant,
+        "pixels": None if blank else zlib.crc32(np.ascontiguousarray(values).data),
     }
 
 

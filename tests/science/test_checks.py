@@ -10,6 +10,7 @@ from medqa.assessment import FrameEvidence, Significance
 from medqa.checks import CHECKS, ct, geometry, pet, pixels
 from medqa.metrics import frame_partials
 from medqa.series import ReadingNote
+from medqa.simulate.series import degrade_series
 from tests.science.factories import broken, ct_body, make_frame, make_image, make_series, mr_head
 
 
@@ -68,6 +69,48 @@ def test_an_mr_frame_without_signal_is_blank_although_it_holds_noise() -> None:
 def test_stacks_are_looked_at_one_by_one() -> None:
     # The last frame of the first echo and the first of the second are both ends.
     assert blank([HEAD, HEAD, ZERO, ZERO, HEAD, HEAD], modality="MR", stacks=2) == {"blank_end_frames": (2, 3)}
+
+
+def noisy(count: int, modality: str = "CT") -> list[np.ndarray]:
+    make = ct_body if modality == "CT" else mr_head
+    return [make(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def repeated(arrays, **values):
+    series = make_series(arrays, **values)
+    return pixels.repeated(series, evidence_of(series))
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_slice_with_the_pixels_of_another_is_told_of_wherever_it_lies(modality: str) -> None:
+    arrays = noisy(6, modality)
+    assert repeated(arrays, modality=modality) == []
+    (beside,) = repeated([*arrays[:3], arrays[2], *arrays[3:]], modality=modality)
+    assert (beside.message, beside.values, beside.frames) == ("repeated_pixels", {"first": 3, "other": 4}, (2, 3))
+    assert beside.significance is Significance.DOUBT
+    (far,) = repeated([*arrays, arrays[1], arrays[0]], modality=modality, stacks=2)
+    assert (far.values, far.frames) == ({"first": 2, "other": 7, "count": 2}, (0, 7))
+
+
+def test_one_pixel_makes_another_slice_and_a_moved_slice_too() -> None:
+    (array,) = noisy(1)
+    other, moved = array.copy(), np.roll(array, 1, axis=1)
+    other[100, 100] += 1
+    assert repeated([array, other, moved]) == []
+
+
+def test_blank_and_undecodable_slices_do_not_repeat_one_another() -> None:
+    assert repeated([BODY, ZERO, ZERO, np.full_like(BODY, np.nan), np.full_like(BODY, np.nan), broken(), broken()]) == []
+    assert repeated([BODY, AIR, AIR]) == []
+
+
+@pytest.mark.parametrize("kind", ["duplicated", "swapped", "dropped", "partial-volume"])
+def test_a_series_with_slices_shown_twice_is_told_apart_from_other_faults(kind: str) -> None:
+    done = degrade_series(make_series(noisy(12)), kind, np.random.default_rng(0), level=2)
+    found = pixels.repeated(done.series, evidence_of(done.series))
+    assert len(found) == (kind == "duplicated")
+    if found:
+        assert found[0].values["count"] == 2
 
 
 def test_undecodable_frames_are_counted() -> None:
