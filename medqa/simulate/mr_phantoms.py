@@ -27,7 +27,7 @@ OBJECT_FINEST_MM: Final = 0.25
 ANATOMY_FINEST_MM: Final = 1.0
 HEAD_FIELD_MM, HEAD_LENGTH_MM, HEAD_CENTRE_MM = 240.0, 140.0, 12.0
 ACR_FIELD_MM: Final = 250.0
-ACR_WEIGHTINGS: Final = {"t1": Weighting(name="t1", repetition_ms=500, echo_ms=20)}
+ACR_WEIGHTINGS: Final = {"t1": Weighting(name="t1", technique="spin echo", repetition_ms=500, echo_ms=20)}
 """The spin echo that the guidance prescribes."""
 FLUID: Final = "fluid"
 
@@ -104,6 +104,7 @@ def head(generator: np.random.Generator, scan: Scan, weighting: Weighting, progr
         snr=scan.snr,
         noise=noise,
         coil=scan.coil,
+        taper=scan.taper,
         signals=signals,
         labels=labels,
         volumes_ml={label.name.lower(): float(volumes[label]) * voxel_ml for label in Label if label is not Label.AIR},
@@ -133,6 +134,7 @@ def acr(generator: np.random.Generator, scan: Scan, weighting: Weighting, progre
         snr=scan.snr,
         noise=noise,
         coil=scan.coil,
+        taper=scan.taper,
         signals={FLUID: layout.FLUID},
         layout=layout.truth(grid.size * grid.pixel_mm),
     )
@@ -146,7 +148,7 @@ def _scanned(
     array = np.empty((grid.slices, grid.size, grid.size), dtype=np.float32)
     for index in range(grid.slices):
         array[index] = received(painted(index) * profile[index], grid, scan, noise, generator)
-        progress(index + 1)
+        progress(index + 1, grid.slices)
     return array
 
 

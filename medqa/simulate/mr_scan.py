@@ -62,6 +62,7 @@ class Known:
     snr: float
     noise: float
     coil: float
+    taper: float
     signals: Mapping[str, float]
     labels: NDArray[np.uint8] | None = None
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Known:
             "snr": self.snr,
             "noise": self.noise,
             "coil": self.coil,
+            "taper": self.taper,
             "signals": {name: round(value, 3) for name, value in self.signals.items()},
         }
         if self.labels is not None:

@@ -66,9 +66,13 @@ TISSUES: Final[Mapping[str, Tissue]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighting:
-    """Times of a sequence in ms and its flip angle in degrees; `gain` brings the signals to the numbers that scanners store."""
+    """Times of a sequence in ms and its flip angle in degrees; `gain` brings the signals to the numbers that scanners store.
+
+    `technique` is `gradient echo`, `spin echo`, `turbo spin echo` or `inversion recovery`.
+    """
 
     name: str
+    technique: str
     repetition_ms: float
     echo_ms: float
     inversion_ms: float | None = None
@@ -78,7 +82,7 @@ class Weighting:
     @property
     def signals(self) -> Signals:
         """Signal of each part of the head."""
-        if self.name == "t1":
+        if self.technique == "gradient echo":
             return {name: tissue.t1_weighted for name, tissue in TISSUES.items()}
         return {name: self.gain * self._echo(tissue) for name, tissue in TISSUES.items()}
 
@@ -92,9 +96,11 @@ class Weighting:
 WEIGHTINGS: Final = {
     weighting.name: weighting
     for weighting in (
-        Weighting(name="t1", repetition_ms=250, echo_ms=2.49, flip_deg=70),
-        Weighting(name="t2", repetition_ms=5000, echo_ms=90, flip_deg=150, gain=1500),
-        Weighting(name="flair", repetition_ms=9000, echo_ms=90, inversion_ms=2370, flip_deg=150, gain=3000),
+        Weighting(name="t1", technique="gradient echo", repetition_ms=250, echo_ms=2.49, flip_deg=70),
+        Weighting(name="t2", technique="turbo spin echo", repetition_ms=5000, echo_ms=90, flip_deg=150, gain=1500),
+        Weighting(
+            name="flair", technique="inversion recovery", repetition_ms=9000, echo_ms=90, inversion_ms=2370, flip_deg=150, gain=3000
+        ),
     )
 }
 

@@ -105,7 +105,7 @@ def acquire(paint: Paint, grid: Grid, scan: Scan, generator: np.random.Generator
     for index in range(grid.slices):
         there = margin + index
         out[index] = reconstructed(activity[there], painted[there, 1], grid, generator, scan.counts)
-        progress(index + 1)
+        progress(index + 1, grid.slices)
     width = scan.filter_mm / FWHM
     smooth = ndimage.gaussian_filter(out, (width / grid.spacing_mm, width / grid.pixel_mm, width / grid.pixel_mm), mode="nearest")
     return np.asarray(smooth * 1000, dtype=np.float32)

@@ -15,11 +15,11 @@ from medqa.volume import Array
 
 LARGEST_MM: Final = 2000.0
 """Largest field of view: painted finely, a larger one would not fit the memory."""
-Progress = Callable[[int], None]
-"""Is told how many slices are done."""
+Progress = Callable[[int, int], None]
+"""Is told how many slices are done, and of how many."""
 
 
-def silent(done: int) -> None:
+def silent(done: int, total: int) -> None:
     """Say nothing about progress."""
 
 

@@ -40,6 +40,7 @@ class Form:
     `label` tells series of one seed apart and becomes the Series Description; `values` overrides attributes by keyword, and None
     leaves one out; `slices` is the number that a PET header declares. `tilt_deg` leans the slices of a CT about the x axis, as a
     tilted gantry does while the table still moves along z; a `placement` goes before it. `stored` holds for CT.
+    `finish` is called for every instance with its number from 0, before the pixels, and may change it.
     """
 
     modality: str
@@ -55,6 +56,7 @@ class Form:
     stored: Stored = WHOLE
     when: datetime.datetime = WHEN
     values: Mapping[str, Any] = field(default_factory=dict)
+    finish: Callable[[Dataset, int], None] = lambda dataset, index: None
 
     @property
     def placed(self) -> Placement:
@@ -119,6 +121,7 @@ def instances(images: Iterable[Array], form: Form) -> Iterator[Dataset]:
         dataset.SliceLocation = _decimal(placed.location_mm(index))
         if form.modality == "PT":
             dataset.ImageIndex = index + 1
+        form.finish(dataset, index)
         _put_pixels(dataset, image, form)
         yield dataset
 

@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 from typer.testing import CliRunner, Result
 
 from medqa import reader
 from medqa.cli import app
 from medqa.errors import InvalidPhantom, MedqaError, OutputRefused
+from medqa.simulate import mr_vendors, pet_vendors, phantoms
 from medqa.simulate.ct_phantoms import KINDS
 from medqa.simulate.vendors import VENDORS
 
@@ -63,6 +66,49 @@ def test_dciodvfy_finds_no_error_in_slices_that_are_not_axial(
     assert (first.rows, first.columns) == (truth["rows"], truth["columns"])
 
 
+MR_AND_PET = [
+    *(("mr-head", vendor, ("--weighting", weighting)) for vendor in mr_vendors.VENDORS for weighting in ("t1", "t2", "flair")),
+    *(("mr-acr", vendor, ("--coil", 0)) for vendor in mr_vendors.VENDORS),
+    *((kind, vendor, ("--counts", 0.5)) for vendor in pet_vendors.VENDORS for kind in phantoms.KINDS["PT"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "vendor", "words"), MR_AND_PET)
+def test_dciodvfy_finds_no_error_in_any_vendors_mr_and_pet(
+    kind: str, vendor: str, words: tuple[object, ...], tmp_path: Path, validate: Callable[[Path], list[str]]
+) -> None:
+    out = tmp_path / kind
+    assert medqa(kind, out, "--size", 48, "--slices", 2, "--spacing", 50, "--vendor", vendor, *words).exit_code == 0
+    files = sorted(out.rglob("*.dcm"))
+    assert len(files) == 2
+    assert {file.name: validate(file) for file in files if validate(file)} == {}
+    truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
+    (series,) = reader.read(out / truth["folder"]).series
+    assert not series.notes
+    assert len(series.frames) == truth["slices"] == 2
+    assert (out / "labels.nii.gz").exists() == (kind == "mr-head") == ("label_file" in truth)
+
+
+def test_an_option_of_another_modality_is_refused(tmp_path: Path) -> None:
+    said = medqa("pet-cylinder", tmp_path / "out", "--kernel", "sharp")
+    assert said.exit_code == 2
+    assert "--kernel is for CT phantoms" in " ".join(said.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_labels_lie_where_the_slices_lie(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    truth = json.loads(medqa("mr-head", out, "--json", "--size", 64, "--spacing", 20, "--snr", 1000, "--coil", 0).stdout)
+    labels = sitk.ReadImage(str(out / truth["label_file"]))
+    (series,) = reader.read(out / truth["folder"]).series
+    image = series.volume.to_sitk()
+    np.testing.assert_allclose(labels.GetOrigin(), image.GetOrigin(), atol=1e-4)
+    np.testing.assert_allclose(labels.GetSpacing(), image.GetSpacing(), rtol=1e-5)
+    np.testing.assert_allclose(labels.GetDirection(), image.GetDirection(), atol=1e-6)
+    white = sitk.GetArrayFromImage(image)[sitk.GetArrayFromImage(labels) == truth["labels"]["white"]]
+    assert np.median(white) == pytest.approx(truth["signals"]["white"], rel=0.03)
+
+
 def test_the_truth_tells_where_every_insert_is(tmp_path: Path) -> None:
     said = medqa("acr", tmp_path / "out", "--json", "--size", 80, "--spacing", 40, "--dose", 1000, "--seed", 3)
     truth = json.loads(said.stdout)
@@ -87,16 +133,22 @@ def test_the_same_command_writes_the_same_bytes_and_another_seed_another_series(
 
 def test_the_list_names_every_phantom_and_vendor() -> None:
     listed = json.loads(medqa("--list", "--json").stdout)
-    assert list(listed["phantoms"]) == list(KINDS)
-    assert list(listed["vendors"]) == list(VENDORS)
+    assert list(listed["phantoms"]) == [name for kinds in phantoms.KINDS.values() for name in kinds]
+    assert {modality: list(vendors) for modality, vendors in listed["vendors"].items()} == {
+        "CT": list(VENDORS),
+        "MR": list(mr_vendors.VENDORS),
+        "PT": list(pet_vendors.VENDORS),
+    }
     text = medqa("--list").stdout
-    assert all(summary in text for part in listed.values() for summary in part.values())
+    assert all(summary in text for part in (listed["phantoms"], *listed["vendors"].values()) for summary in part.values())
 
 
 @pytest.mark.parametrize(
     ("words", "error", "said"),
     [
-        (("spleen", "out"), InvalidPhantom, "there are water, acr"),
+        (("spleen", "out"), InvalidPhantom, "there are water, acr, abdomen, chest, chest-arms, head, mr-head, mr-acr, pet-body"),
+        (("mr-acr", "out", "--weighting", "flair"), InvalidPhantom, "there are t1"),
+        (("pet-body", "out", "--vendor", "canon"), InvalidPhantom, "there are ge, siemens, philips"),
         (("acr", "out", "--vendor", "acme"), InvalidPhantom, "there are ge, siemens"),
         (("acr", "full"), OutputRefused, "it is not empty"),
     ],
