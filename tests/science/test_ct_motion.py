@@ -60,7 +60,7 @@ def test_the_same_pixels_said_to_be_half_as_large_have_half_the_extent() -> None
 
 
 def test_the_farther_the_displacement_the_larger_the_index() -> None:
-    found = [partial_of(body(shift))["index"] for shift in (0.0, 2.0, 4.0, 6.0, 8.0)]
+    found = [partial_of(body(shift))["index"] for shift in (0.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0)]
     assert found == sorted(found)
     assert found[0] < 0.2 < ct_motion.MAX_INDEX_MM < found[-1]
 
@@ -81,11 +81,28 @@ def test_a_constant_and_turns_by_a_quarter_change_nothing(offset: float, turns: 
     assert found["extent"] == pytest.approx(partial_of(made)["extent"], rel=0.1)
 
 
-def test_where_the_search_begins_below_the_level_there_is_no_crossing() -> None:
-    levels = np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0], [1.0] * 7])
-    found = skin.crossings(levels, 0.75, 4)
-    assert np.isnan(found[[0, 2]]).all()
-    assert found[1] == pytest.approx(3.5 - 4)
+def test_where_the_search_begins_in_air_or_never_meets_it_there_is_no_crossing() -> None:
+    upper, lower = skin.crossings(np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0] * 7]), 3)
+    assert np.isnan(upper).all()
+    assert np.isnan(lower).all()
+
+
+def test_the_edge_is_the_last_fall_before_air_whatever_is_dark_further_in() -> None:
+    upper, lower = skin.crossings(np.array([[1.0, 1.0, 0.6, 1.0, 1.0, 0.5, 0.5, 0.0, 0.0]]), 1)
+    assert upper[0] == pytest.approx(4.5)
+    assert lower[0] == pytest.approx(6.5)
+
+
+@pytest.mark.parametrize("shift_mm", [3.0, 12.0, 16.0])
+def test_contours_close_together_and_far_apart_are_found_at_their_distance(shift_mm: float) -> None:
+    assert partial_of(body(shift_mm, 0.5))["extent"] == pytest.approx(shift_mm, rel=0.1)
+
+
+def test_a_dark_line_under_the_skin_is_no_motion() -> None:
+    depth_mm = 0.7 * ndimage.distance_transform_edt(body() > -500)
+    angle = np.arctan2(*(np.mgrid[:SIZE, :SIZE] - SIZE / 2))
+    lined = np.where((depth_mm > 4) & (depth_mm < 5.5) & (np.sin(5 * angle) > 0), -300, body()).astype(np.float32)
+    assert partial_of(lined)["index"] == pytest.approx(partial_of(body())["index"], abs=0.1)
 
 
 def test_the_finding_names_extent_and_slices() -> None:
