@@ -117,7 +117,7 @@ PT: Final[Mapping[str, Mapping[str, Effect]]] = {
     # Noise and its texture
     "pt_liver_cov": _declared(rises=("counts", "thinned"), falls=("blur",)),
     "pt_body_cov": _declared(rises=("counts", "thinned"), falls=("blur",)),
-    "pt_texture": _declared(falls=("blur",)),
+    "pt_texture": _declared(rises=("blur",)),
     "pt_bed_steps": _declared(blind=("blur", "motion")),
     # Levels that a patient must have
     "pt_liver_suv": _declared(falls=("extravasation",), blind=("counts", "thinned", "blur", "motion")),

@@ -22,7 +22,7 @@ from medqa.metrics import METRICS, frame_partials
 from medqa.series import FrameImage, Series, Stack
 from medqa.simulate.catalogue import KINDS
 from medqa.simulate.series import known_axis
-from medqa.training.scans import Scan
+from medqa.training.scans import RANGES, Scan
 from medqa.volume import Array
 
 FRAMES: Final = {"CT": (1, 4), "MR": (2, 4), "PT": (32, 32)}
@@ -76,7 +76,10 @@ def make_rows(scans: Iterable[Scan], path: Path) -> None:
 def _scan_rows(scan: Scan) -> Iterator[Row]:
     from medqa.reader import read
 
-    found = [series for series in read(scan.path).series if series.modality == scan.modality and series.frames]
+    # Plain CT images were resampled by those who published them: what scanners make of noise is no longer in them.
+    value_range = None if scan.modality == "CT" else RANGES[scan.modality]
+    reading = read(scan.path, value_range=value_range, modality=scan.modality)
+    found = [series for series in reading.series if series.modality == scan.modality and series.frames]
     if not found:
         return
     series = few(max(found, key=lambda one: len(one.frames)), FRAMES[scan.modality][scan.role == "test"])

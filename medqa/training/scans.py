@@ -16,6 +16,8 @@ BASE_LABEL: Final = {"no": 4.0, "unknown": 4.0, "mild": 3.0, "severe": 1.0}
 """Quality of a scan as it is, by the manifest's `spoiled`: what was seen on one slice by a lay eye."""
 STARTS_FROM: Final = {"CT": "MR", "PT": "MR"}
 """MR has the most subjects: the networks for the other two begin with the weights that it left."""
+RANGES: Final = {"CT": (-1024.0, 3071.0), "MR": (0.0, 65535.0), "PT": (0.0, 1e6)}
+"""Declared for files without a DICOM header, whose values are HU (CT) or arbitrary: what makes sense, nothing is scaled by it."""
 MOSAIC: Final = ("mosaic", "grid tiles")
 """Words by which a manifest names images that hold a whole stack as tiles: no picture of one slice, so not learnt from."""
 

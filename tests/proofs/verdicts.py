@@ -18,13 +18,11 @@ from medqa.config import Settings, load
 from medqa.errors import MedqaError
 from medqa.iqa import bundle
 from medqa.training.card import WHOLE_VERDICT, with_section
-from medqa.training.scans import Scan, scans
+from medqa.training.scans import RANGES, Scan, scans
 from reports import wording
 
 MODALITIES: Final = ("MR", "CT", "PT")
 SPOILED: Final = ("mild", "severe")
-RANGES: Final = {"CT": (-1024.0, 3071.0), "MR": (0.0, 65535.0), "PT": (0.0, 1e6)}
-"""Declared for files without a DICOM header, whose values are HU (CT) or arbitrary: what makes sense, nothing is scaled by it."""
 OPENING: Final = (
     "Written by `make verdicts`. What `medqa assess` says, with both networks, physics and checks, of every scan whose manifest "
     "says `mild` or `severe` (a lay look at one slice). Scans in the role `train` were learnt from; `unused` ones took part in "

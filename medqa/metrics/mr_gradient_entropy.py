@@ -1,0 +1,62 @@
+"""MR gradient entropy: 0 when all edges are in one place, 1 when gradients are the same everywhere.
+
+    h = |gradient| / sum of |gradient|,     entropy = - sum h ln h / ln n
+
+over the n pixels of the body. A sharp and quiet image has its gradients at few edges; noise, ghosts and motion spread them.
+Source: McGee KP, Manduca A, Felmlee JP, Riederer SJ, Ehman RL. Image metric-based correction (autocorrection) of motion effects.
+JMRI 2000; 11:174-181: of 24 measures the one that followed motion best. Divided here by ln n, so that sizes can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from medqa.codes import Unit, own
+from medqa.measurement import Measurement
+from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.mr_air import MIN_FOREGROUND
+from medqa.regions import Regions
+from medqa.series import Series
+
+NAME: Final = "mr_gradient_entropy"
+SOURCE: Final = "McGee et al., JMRI 2000;11:174"
+MIN_PIXELS: Final = 500
+
+
+def per_frame(regions: Regions) -> dict[str, Any] | None:
+    """Return the entropy of a frame; None for an end of the stack or where nothing changes."""
+    if regions.body_share < MIN_FOREGROUND:
+        return None
+    rows_mm, columns_mm = regions.image.spacing_mm
+    down, across = np.gradient(np.nan_to_num(regions.image.array), rows_mm, columns_mm)
+    steep = np.hypot(down, across)[regions.full(regions.inside)].astype(np.float64)
+    total = float(steep.sum())
+    if steep.size < MIN_PIXELS or total <= 0:
+        return None
+    share = steep / total
+    entropy = -float(np.sum(share * np.log(np.maximum(share, 1e-300))))
+    return {"entropy": entropy / math.log(steep.size)}
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
+    """Return the median over the frames.
+
+    Raises
+    ------
+    NotApplicable
+        `no_body` where no frame has foreground.
+    """
+    found = present(NAME, partials, "no_body")
+    return Measurement(
+        quantity=own(NAME, "Entropy of the gradient"),
+        value=float(np.median([partial["entropy"] for partial in found])),
+        unit=Unit.ONE,
+        source=SOURCE,
+    )
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)

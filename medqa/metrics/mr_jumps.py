@@ -1,0 +1,87 @@
+"""MR jumps: slices brighter or darker than their neighbours, from movement between interleaved slices or a scale that jumped.
+
+The median of the foreground is taken of each slice, and compared with the mean of both neighbours on a logarithmic scale, so that
+the slow change of anatomy along the stack drops out:
+
+    jump = |ln m(i) - (ln m(i - 1) + ln m(i + 1)) / 2|        [percent]
+
+Source: Zaitsev M, Maclaren J, Herbst M. Motion artifacts in MRI: a complex problem with many partial solutions. JMRI 2015;
+42:887-901 (10.1002/jmri.24850), on slices that were excited twice; MRIQC rates motion between slices by eye.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from medqa.assessment import Finding
+from medqa.codes import Unit, own
+from medqa.errors import NotApplicable
+from medqa.findings import finding
+from medqa.measurement import Measurement
+from medqa.metrics.metric import Metric, Partial, runs
+from medqa.metrics.mr_air import MIN_FOREGROUND
+from medqa.regions import Regions
+from medqa.series import Series, Stack
+
+NAME: Final = "mr_jumps"
+SOURCE: Final = "Zaitsev et al., JMRI 2015;42:887"
+MIN_FRAMES: Final = 5
+HIGH: Final = 95.0
+"""Percentile over the slices that is reported."""
+MAX_JUMP: Final = 25.0
+"""Percent from which a slice is named."""
+
+
+def per_frame(regions: Regions) -> dict[str, Any] | None:
+    """Return the median of the foreground; None for an end of the stack."""
+    if regions.body_share < MIN_FOREGROUND:
+        return None
+    level = float(np.nanmedian(np.abs(regions.values[regions.inside])))
+    return {"level": level} if level > 0 else None
+
+
+def jumps(series: Series, partials: Sequence[Partial | None]) -> list[float | None]:
+    """Return the jump of each frame against its neighbours in its stack, in percent; None at ends and beside gaps."""
+    found: list[float | None] = [None] * len(partials)
+    for stack in series.stacks or (Stack(label="", start=0, stop=len(partials)),):
+        for index in range(stack.start + 1, stack.stop - 1):
+            before, here, behind = (partials[index + step] for step in (-1, 0, 1))
+            if before is not None and here is not None and behind is not None:
+                logs = [math.log(one["level"]) for one in (before, here, behind)]
+                found[index] = 100.0 * abs(logs[1] - (logs[0] + logs[2]) / 2)
+    return found
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
+    """Return the 95th percentile of the jumps, in percent.
+
+    Raises
+    ------
+    NotApplicable
+        `too_few_frames` where fewer than `MIN_FRAMES` slices have two neighbours.
+    """
+    known = [one for one in jumps(series, partials) if one is not None]
+    if len(known) < MIN_FRAMES - 2:
+        raise NotApplicable(what=NAME, reason="too_few_frames")
+    return Measurement(
+        quantity=own(NAME, "Jump of brightness between slices"),
+        value=float(np.percentile(known, HIGH)),
+        unit=Unit.PERCENT,
+        source=SOURCE,
+    )
+
+
+def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
+    """Return the runs of slices that stand out against their neighbours."""
+    found = jumps(series, partials)
+    return [
+        finding(NAME, values={"percent": max(one for one in found[first : last + 1] if one is not None)}, frames=(first, last))
+        for first, last in runs([one is not None and one > MAX_JUMP for one in found])
+    ]
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
