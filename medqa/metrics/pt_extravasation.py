@@ -3,11 +3,10 @@
     value = 100 x sum of SUV over the focus / sum of SUV over the body, all frames
 
 What stayed under the skin at the injection never reached the organs: their SUV reads low by that share (Osman et al., FDG dose
-extravasations in PET/CT: frequency and impact on SUV measurements, Front Oncol 2011; 1:41; doi 10.3389/fonc.2011.00041; Boellaard et al., EANM guidelines, Eur J Nucl Med Mol
-Imaging 2015; 42:328, ask to look for it). A focus is a connected place over SUV 2 whose smoothed maximum passes 6. It lies at
-an arm if it is 110 mm or more from the middle of the body and in a part of it less than 130 mm wide, or 180 mm or more from the
-middle: brain, heart, kidneys and bladder do not. Legs from the knee down are as narrow, but closer to the middle. 0 % means that
-none is seen; arms that the field of view leaves out are not seen.
+extravasations in PET/CT: frequency and impact on SUV measurements, Front Oncol 2011; 1:41; doi 10.3389/fonc.2011.00041). A focus is
+a connected place over SUV 2 whose smoothed maximum passes 6. It lies at an arm if it is 110 mm or more from the middle of the body
+and in a part of it less than 130 mm wide, or 180 mm or more from the middle: brain, heart, kidneys and bladder do not. Legs from
+the knee down are as narrow, but closer to the middle. 0 % means that none is seen; arms that the field of view leaves out are not.
 """
 
 from __future__ import annotations

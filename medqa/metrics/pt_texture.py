@@ -1,14 +1,16 @@
 """PET noise texture: the width of the noise grain in mm, as the Gaussian filter that would make it from noise without any.
 
 In windows of 30 mm inside the body, half the mean squared difference of neighbours is compared with the variance: both know the
-same noise, and its size falls out. For noise filtered by a Gaussian of deviation s the autocorrelation is r(h) = exp(-h^2/4s^2), so
+same noise, and its size falls out. For noise filtered by a Gaussian of deviation s the autocorrelation is r(h) = exp(-h^2/4s^2),
+so
 
     d2 / s2 = (1 - r(one pixel)) / (1 - mean of r over all pairs in a window)
 
-and s follows. Only the more uniform half of a frame's windows counts: in the others organs have borders. The width is given as
-full width at half maximum, 2.355 s. Noise texture from the autocorrelation: Razifar et al., Noise correlation in PET, CT, SPECT and
-PET/CT data evaluated using autocorrelation function, BMC Med Imaging 2005; 5:5. Structure that is wider than the grain adds to the
-variance alone, so that the width in a patient reads larger than in a phantom, the more so the less noise there is.
+and s follows. Windows of more than 2.5 times the variance of the frame's lowest quarter are left out: organs have borders there.
+The width is given as full width at half maximum, 2.355 s. Noise texture from the autocorrelation: Razifar et al., Noise
+correlation in PET, CT, SPECT and PET/CT data evaluated using autocorrelation function, BMC Med Imaging 2005; 5:5. Structure that
+is wider than the grain adds to the variance alone, so that the width in a patient reads larger than in a phantom, the more so the
+less noise there is.
 """
 
 from __future__ import annotations
@@ -30,12 +32,14 @@ from medqa.series import Series
 NAME: Final = "pt_texture"
 SOURCE: Final = "autocorrelation of noise, Razifar et al., BMC Med Imaging 2005;5:5"
 MIN_WINDOWS: Final = 60
+SPREAD: Final = 2.5
+"""Windows of noise alone differ in variance by up to about this; a stricter choice would prefer what is fine by chance."""
 RANGE_MM: Final = (0.05, 30.0)
 """Deviations of the Gaussian between which the answer is sought."""
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return sums over the more uniform half of the windows, relative to their means; None where there is no noise.
+    """Return sums over the more uniform windows, relative to their means; None where there is no noise.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if seen.mean.size == 0:
         return None
     relative = seen.variance / seen.mean**2
-    chosen = (relative <= np.median(relative)) & (relative > 0)
+    chosen = (relative <= SPREAD * np.percentile(relative, 25)) & (relative > 0)
     if not chosen.any():
         return None
     scale = seen.mean[chosen] ** 2

@@ -1,7 +1,8 @@
 """Square windows of 30 mm inside the body of a PET frame: how even they are, and how fine the grain of their noise is.
 
-Windows overlap by half. Beside mean and variance each knows the mean squared difference of neighbouring pixels: half of it over the
-variance is 1 where neighbours have nothing in common, and the smaller the wider the grain.
+Windows overlap by half and keep half their width from the body's border, which is blurred. Beside mean and variance each knows
+the mean squared difference of neighbouring pixels: half of it over the variance is 1 where neighbours have nothing in common, and
+the smaller the wider the grain.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from medqa.metrics.pt_field import field
 from medqa.regions import Mask, Regions
+from medqa.volume import Array
 
 Values = NDArray[np.float64]
 
@@ -56,35 +58,54 @@ def body(regions: Regions) -> Mask:
 
 
 def _windows(regions: Regions) -> Windows:
-    array = np.nan_to_num(regions.image.array, posinf=0.0, neginf=0.0).astype(np.float64)
-    halves = tuple(max(2, round(WINDOW_MM / 2 / spacing)) for spacing in regions.image.spacing_mm)
-    rows, columns = 2 * halves[0], 2 * halves[1]
-    if min(array.shape[0] // rows, array.shape[1] // columns) < 1:
-        empty = np.empty(0)
-        return Windows(mean=empty, variance=empty, across=empty, down=empty, shape=(rows, columns))
-
-    def over(values: NDArray[np.float64], trim: tuple[int, int] = (0, 0)) -> Values:
-        """Return the mean over every window; `trim` leaves out its last rows or columns, whose neighbours lie outside."""
-        sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-        top = np.arange(0, array.shape[0] - rows + 1, halves[0])[:, None]
-        left = np.arange(0, array.shape[1] - columns + 1, halves[1])[None, :]
-        bottom, right = top + rows - trim[0], left + columns - trim[1]
-        total = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-        return np.asarray(total / ((rows - trim[0]) * (columns - trim[1])))
-
-    mean = over(array)
-    # A middle value is taken off first: sums of squares then keep their digits.
-    shifted = array - float(np.median(array[:: halves[0], :: halves[1]]))
-    variance = np.maximum(over(shifted**2) - over(shifted) ** 2, 0.0)
-    across = np.zeros_like(array)
-    across[:, :-1] = np.diff(array, axis=1) ** 2 / 2
-    down = np.zeros_like(array)
-    down[:-1] = np.diff(array, axis=0) ** 2 / 2
-    chosen = (over(body(regions).astype(np.float64)) > INSIDE) & (mean > 0)
+    array = np.nan_to_num(regions.image.array, posinf=0.0, neginf=0.0)
+    half = _half(regions)
+    # A middle value is taken off first: float32 sums of squares then keep their digits.
+    centre = np.float32(np.median(array[:: half[0], :: half[1]]))
+    shifted = array - centre
+    across, down = np.zeros_like(shifted), np.zeros_like(shifted)
+    np.subtract(shifted[:, 1:], shifted[:, :-1], out=across[:, :-1])
+    np.subtract(shifted[1:], shifted[:-1], out=down[:-1])
+    mean = _over(shifted, half)
+    variance = np.maximum(_over(shifted**2, half) - mean**2, 0.0)
+    mean = mean + float(centre)
+    chosen = _clear(_blocks(body(regions).astype(np.float32), half)) & (mean > 0)
     return Windows(
         mean=mean[chosen],
         variance=variance[chosen],
-        across=over(across, (0, 1))[chosen],
-        down=over(down, (1, 0))[chosen],
-        shape=(rows, columns),
+        across=_over(across**2, half)[chosen] / 2,
+        down=_over(down**2, half)[chosen] / 2,
+        shape=(2 * half[0], 2 * half[1]),
     )
+
+
+def _half(regions: Regions) -> tuple[int, int]:
+    rows, columns = (max(2, round(WINDOW_MM / 2 / size)) for size in regions.image.spacing_mm)
+    return rows, columns
+
+
+def _blocks(array: Array, half: tuple[int, int]) -> Values:
+    """Return the means of blocks of half a window."""
+    rows, columns = (size // part for size, part in zip(array.shape, half, strict=True))
+    cut = array[: rows * half[0], : columns * half[1]]
+    lines = cut.reshape(rows, half[0], cut.shape[1]).mean(axis=1)
+    means: Values = lines.reshape(rows, columns, half[1]).mean(axis=2, dtype=np.float64)
+    return means
+
+
+def _over(array: Array, half: tuple[int, int]) -> Values:
+    """Return the means of windows: two by two blocks, with one block more on every side."""
+    blocks = _blocks(array, half)
+    if min(blocks.shape) < 4:
+        return np.empty((0, 0))
+    inner = blocks[1:-1, 1:-1]
+    square: Values = (inner[:-1, :-1] + inner[1:, :-1] + inner[:-1, 1:] + inner[1:, 1:]) / 4
+    return square
+
+
+def _clear(blocks: Values) -> Mask:
+    """Return which windows lie in the body with all blocks around them: its border is blurred."""
+    if min(blocks.shape) < 4:
+        return np.empty((0, 0), dtype=bool)
+    full = np.lib.stride_tricks.sliding_window_view(blocks > INSIDE, (4, 4))
+    return np.asarray(full.all(axis=(2, 3)))
