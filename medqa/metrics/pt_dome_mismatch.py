@@ -13,7 +13,7 @@ the median of PET's height minus CT's. Positive: on PET the dome stands closer t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +38,9 @@ FRONT_TO_BACK_MM: Final = 100.0
 """To either side of the body's middle."""
 REACH_MM: Final = 30.0
 """The levels on both sides of the border are medians over this."""
-CT_LIVER_HU, CT_LUNG_HU = -100.0, -500.0
+CT_LIVER_HU: Final = -100.0
+CT_LUNG_HU: Final = (-950.0, -500.0)
+"""Air around the body has less."""
 PET_LIVER_OVER_LUNG: Final = 1.6
 NEAR_MM: Final = 60.0
 """Farther apart two borders are not the same one."""
@@ -55,7 +57,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     -------
     dict or None
         `z` in mm, `corner` (x, y) in steps of 20 mm, `columns`, and `values` row by row (HU, or thousandths of SUV), None
-        outside the body.
+        outside the frame and, on PET, outside the body.
     """
     image = regions.image
     if not is_axial(image.frame) or min(image.array.shape) < MIN_SIDE:
@@ -80,12 +82,13 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     down_to = _steps(middle_y - FRONT_TO_BACK_MM, middle_y + FRONT_TO_BACK_MM)
     column = np.rint((across * LATTICE_MM - x0) * sign_x / columns_mm).astype(int)
     row = np.rint((down_to * LATTICE_MM - y0) * sign_y / rows_mm).astype(int)
-    scale = 1.0 if seen is None else 1000.0
+    # On CT the lung of a thin chest may lie outside of what was found to be the body.
+    known, scale = (np.ones_like(body), 1.0) if seen is None else (body, 1000.0)
     return {
         "z": float(z),
         "corner": [int(across[0]), int(down_to[0])],
         "columns": int(across.size),
-        "values": _means(values, body, row, column, scale),
+        "values": _means(values, known, row, column, scale),
     }
 
 
@@ -93,15 +96,15 @@ def _steps(low: float, high: float) -> NDArray[np.int64]:
     return np.arange(math.ceil(low / LATTICE_MM), math.floor(high / LATTICE_MM) + 1)
 
 
-def _means(values: Array, body: Mask, row: NDArray[np.int64], column: NDArray[np.int64], scale: float) -> list[int | None]:
-    """Return the mean over 3 by 3 elements at each crossing, None where the crossing lies outside the body."""
+def _means(values: Array, known: Mask, row: NDArray[np.int64], column: NDArray[np.int64], scale: float) -> list[int | None]:
+    """Return the mean over 3 by 3 elements at each crossing, None where the crossing lies in none of what is known."""
     around = np.arange(-1, 2)
-    rows = np.clip(row[:, None] + around, 0, body.shape[0] - 1)
-    columns = np.clip(column[:, None] + around, 0, body.shape[1] - 1)
+    rows = np.clip(row[:, None] + around, 0, known.shape[0] - 1)
+    columns = np.clip(column[:, None] + around, 0, known.shape[1] - 1)
     cells = values[rows[:, None, :, None], columns[None, :, None, :]].astype(np.float64)
-    there = (row >= 0) & (row < body.shape[0])
-    here = (column >= 0) & (column < body.shape[1])
-    inside = body[rows[:, None, 1], columns[None, :, 1]] & there[:, None] & here[None, :]
+    there = (row >= 0) & (row < known.shape[0])
+    here = (column >= 0) & (column < known.shape[1])
+    inside = known[rows[:, None, 1], columns[None, :, 1]] & there[:, None] & here[None, :]
     means = cells.mean(axis=(2, 3)) * scale
     return [round(mean) if ok and math.isfinite(mean) else None for mean, ok in zip(means.flat, inside.flat, strict=True)]
 
@@ -146,7 +149,7 @@ def _columns(partials: Sequence[Partial | None]) -> Mapping[tuple[int, int], Col
 
 def _is_dome_on_ct(liver: float, lung: float) -> float:
     """Return the step from liver to lung; 0 where it is none."""
-    return liver - lung if liver > CT_LIVER_HU and lung < CT_LUNG_HU else 0.0
+    return liver - lung if liver > CT_LIVER_HU and CT_LUNG_HU[0] < lung < CT_LUNG_HU[1] else 0.0
 
 
 def _is_dome_on_pet(liver: float, lung: float) -> float:
@@ -154,7 +157,7 @@ def _is_dome_on_pet(liver: float, lung: float) -> float:
     return liver - lung if liver > PET_LIVER_OVER_LUNG * max(lung, 0.0) else 0.0
 
 
-def border(column: Column, step: Any, near: float | None = None) -> float | None:
+def border(column: Column, step: Callable[[float, float], float], near: float | None = None) -> float | None:
     """Return the height at which the largest step from below to above is half done; None where there is no step.
 
     Parameters
@@ -170,19 +173,20 @@ def border(column: Column, step: Any, near: float | None = None) -> float | None
     best, found = 0.0, None
     for index in range(1, heights.size):
         middle = (heights[index - 1] + heights[index]) / 2
-        if near is not None and abs(middle - near) > NEAR_MM:
+        if near is not None and abs(middle - near) > NEAR_MM + REACH_MM:
             continue
         below = values[(heights < middle) & (heights >= middle - REACH_MM)]
         above = values[(heights > middle) & (heights <= middle + REACH_MM)]
-        # At least two frames on each side, and as much of the way as half of the reach.
+        # At least two frames on each side, and half of the reach.
         if min(below.size, above.size) < 2 or min(middle - heights[0], heights[-1] - middle) < REACH_MM / 2:
             continue
         low, high = float(np.median(below)), float(np.median(above))
         if (size := step(low, high)) > best:
-            best, found = size, (low + high) / 2
             window = np.abs(heights - middle) <= REACH_MM
-            place = _crossing(heights[window], values[window], found)
-    return None if found is None else place
+            place = _crossing(heights[window], values[window], (low + high) / 2)
+            if near is None or abs(place - near) <= NEAR_MM:
+                best, found = size, place
+    return found
 
 
 def _crossing(heights: NDArray[np.float64], values: NDArray[np.float64], level: float) -> float:
