@@ -1,11 +1,14 @@
 """MR artefacts in air: the share of the air around the head or body that holds more than noise, Mortamet's first quality index.
 
 Source: Mortamet B, Bernstein MA, Jack CR, Gunter JL, Ward C, Britson PJ, Meuli R, Thiran JP, Krueger G. Automatic quality
-assessment in structural brain magnetic resonance imaging. MRM 2009; 62:365-372, doi 10.1002/mrm.21992; as MRIQC computes it (Esteban et al., PLoS ONE 2017; 12:e0184661): air that lies ten robust deviations over its median is an artefact (with Rayleigh
+assessment in structural brain magnetic resonance imaging. MRM 2009; 62:365-372, doi 10.1002/mrm.21992; as MRIQC computes it
+(Esteban et al., PLoS ONE 2017; 12:e0184661): air that lies ten robust deviations over its median is an artefact (with Rayleigh
 noise 7.8 times the noise of a channel, which one pixel in 10^13 reaches), and what an opening by a cross takes away is a stray
-pixel. Ghosts, eyes and blood smeared along the phase-encoding axis, and interference stand out; an artefact that fills most of the
-air raises the noise it is held against, or leaves no noise to be told. Here all the air that reaches the frame's border counts,
-plane by plane; MRIQC takes the air above the head, in space.
+pixel. It is blind to faint ghosts. Ghosts, eyes and blood smeared along the phase-encoding axis, and interference stand out where
+they are bright and few: what fills most of the air raises the noise it is held against, or leaves no noise to be told, and what is
+bright enough is taken for the body. To take the noise from the quietest part of the air was tried and dropped: where a scanner
+evens out the coil's profile, the noise of clean images differs more than that. Here all the air that reaches the frame's border
+counts, plane by plane; MRIQC takes the air above the head, in space.
 """
 
 from __future__ import annotations

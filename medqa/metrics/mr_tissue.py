@@ -31,6 +31,8 @@ from medqa.series import Series, Stack
 from medqa.volume import Array
 
 Floats = NDArray[np.float64]
+Fit = tuple[Floats, Floats, Floats, float]
+"""Means, deviations and shares of the distributions, and the likelihood."""
 
 NAME: Final = "mr_tissue"
 REASON: Final = "no_brain_tissue"
@@ -50,11 +52,15 @@ MIN_PIXELS: Final = 1500
 """Of a stack: about a frame's brain on the decimated grid."""
 MIN_FRAMES: Final = 0.2
 """Share of the frames in which brain may lie."""
-MIN_APART: Final = 1.65
-"""Ashman's distance of white and grey matter: their difference over the root mean square of their deviations. Noise that hides the
-two peaks is split in two at 1.5 to 1.6; peaks that lie 2 apart, where a dip appears between them, come out as they are."""
+MIN_APART: Final = 1.5
+"""Ashman's distance of white and grey matter: their difference over the root mean square of their deviations."""
+MIN_GAIN: Final = 0.007
+"""Logarithm of the likelihood per count by which three peaks must be better than two. Two kinds of matter whose noise lets both be
+found within a quarter gain more; noise that hides them is split in two as well, but gains under 0.0065."""
 RATIO: Final = (1.08, 1.65)
 """Brighter matter over darker."""
+MAX_SPREAD: Final = 0.3
+"""Deviation of either kind of matter over its level: what is broader is no tissue, but everything else."""
 MIN_SHARE: Final = 0.12
 """Of what lies in the place of brain, each kind of matter."""
 FLUID_SHARE: Final = (0.01, 0.35)
@@ -62,8 +68,11 @@ MAX_OTHER: Final = 0.2
 """Share that the even distribution may take."""
 DARK_FLUID: Final = 0.8
 """Fluid over the darker matter where it is the darkest; the inverse over the brighter one where it is the brightest."""
-STARTS: Final = ((0.04, 0.4, 0.8), (0.2, 0.6, 0.97), (0.05, 0.6, 0.9), (0.15, 0.5, 0.9))
-"""Quantiles from which the fit sets out."""
+STARTS: Final = ((0.04, 0.4, 0.8), (0.2, 0.6, 0.97), (0.05, 0.6, 0.9), (0.15, 0.5, 0.9), (0.02, 0.3, 0.8))
+STARTS_OF_TWO: Final = ((0.05, 0.5), (0.5, 0.95), (0.15, 0.6), (0.4, 0.85))
+"""Quantiles from which the fits of three peaks, and of two, set out."""
+AS_GOOD: Final = 0.005
+"""Fits whose likelihood per count lies this little (of its logarithm) under the best one's are as good."""
 MIN_DEVIATION: Final = 0.01
 """Of a tissue over its level: narrower peaks are digital."""
 OTHER_START: Final = 0.1
@@ -178,8 +187,15 @@ def told_apart(first: int, counts: tuple[int, ...]) -> Tissues | None:
         return None
     edges = np.exp(BIN * np.arange(first, first + len(counts) + 1))
     numbers = np.array(counts, dtype=np.float64)
-    fits = [mixture(edges, numbers, start) for start in STARTS]
-    means, deviations, shares, _ = max(fits, key=lambda fit: fit[3])
+    fits = sorted((mixture(edges, numbers, start) for start in STARTS), key=lambda fit: -fit[3])
+    two = max(mixture(edges, numbers, start)[3] for start in STARTS_OF_TWO)
+    readings = (_reading(fit, total) for fit in fits if fit[3] >= max(fits[0][3] - AS_GOOD, two + MIN_GAIN))
+    return next((reading for reading in readings if reading is not None), None)
+
+
+def _reading(fit: Fit, total: int) -> Tissues | None:
+    """Return three peaks as the tissues of a brain; None where they cannot be."""
+    means, deviations, shares, _ = fit
     if 1 - shares.sum() > MAX_OTHER:
         return None
     low, middle, high = (
@@ -199,13 +215,14 @@ def _is_brain(found: Tissues, total: int) -> bool:
     return bool(
         apart >= MIN_APART
         and RATIO[0] <= brighter.mean / darker.mean <= RATIO[1]
+        and max(tissue.deviation / tissue.mean for tissue in (darker, brighter)) <= MAX_SPREAD
         and min(darker.pixels, brighter.pixels) >= MIN_SHARE * total
         and FLUID_SHARE[0] * total <= found.fluid.pixels <= FLUID_SHARE[1] * total
         and min(dark, bright) <= DARK_FLUID
     )
 
 
-def mixture(edges: Floats, counts: Floats, start: tuple[float, ...]) -> tuple[Floats, Floats, Floats, float]:
+def mixture(edges: Floats, counts: Floats, start: tuple[float, ...]) -> Fit:
     """Fit normal distributions, and an even one for the rest, to counts in bins.
 
     Parameters
