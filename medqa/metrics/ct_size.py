@@ -8,7 +8,7 @@ frames are left out; where most frames are cut, the diameter does not apply. A c
 the border of the field of view: a fifth of it, on two sides, costs a circle 1.4 % of its area, less than 1 % of the diameter.
 
 Where the detector ends within the image, the cut lifts what is left by more than what it took (`field`): the diameter would grow.
-The lift is taken off and nothing counts beyond the circle, so that the diameter is that of what was measured: within 1.5 % for
+The lift is taken off and nothing counts beyond the circle, so that the diameter is that of what was measured: within 2.5 % for
 simulated fields of 0.88 to 0.70 of an ellipse, where it was 2.5 to 13 % too large.
 """
 
@@ -50,7 +50,7 @@ def diameter_mm(regions: Regions) -> float:
     circle = field_circle(regions)
     if circle is not None:
         distance = circle.distances(regions)
-        body = body & (distance <= circle.radius_mm)
+        body = circle.body(regions) & (distance <= circle.radius_mm)
         values = values - circle.excess(distance)
     inside = np.maximum(np.nan_to_num(values[body], nan=-1000.0), -1000.0)
     area_mm2 = float((inside / 1000 + 1).sum(dtype=np.float64)) * rows_mm * columns_mm * regions.step**2

@@ -58,17 +58,17 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     field = field_of_view(regions.values)
     circle = field_circle(regions)
     if circle is not None:
-        distance = circle.distances(regions)
-        # What seems body further out is made up.
-        body = body & (distance <= circle.radius_mm + max(spacing))
+        body = circle.body(regions)
     outer = body & ~eroded(body)
     touching = outer & ~eroded(field)
     rim = None
     if touching.sum() >= max(MIN_ELEMENTS, MIN_SHARE * int(outer.sum())):
         rim = rise(regions, ndimage.distance_transform_edt(np.pad(field, 1), sampling=spacing)[1:-1, 1:-1])
     if circle is not None:
-        near = distance >= circle.radius_mm - CIRCLE_ELEMENTS * max(spacing)
-        touching |= outer & near & circle.ends_here(regions)
+        near = circle.distances(regions) >= circle.radius_mm - CIRCLE_ELEMENTS * max(spacing)
+        # Rays through a lung that was opened end at its near wall.
+        # Rays through a lung that the cut opened end at its near wall.
+        touching |= outer & near & (circle.ends_here(regions) | ~regions.body)
         rim = circle.glow_hu if rim is None else max(rim, circle.glow_hu)
     return {"outline": int(outer.sum()), "cut": int(touching.sum()), "rim": rim}
 

@@ -27,6 +27,10 @@ NAME: Final = "field_circle"
 RAYS: Final = 360
 BODY_HU: Final = -500.0
 AIR_HU: Final = -1000.0
+LUNG_HU: Final = -930.0
+"""Between lung and air."""
+MAX_OPEN: Final = 0.35
+"""Share of a lung's border that the cut may open."""
 MOST_RIM_HU: Final = 600.0
 LEAST_SOFT_HU: Final = -150.0
 PEAK_MM: Final = 8.0
@@ -71,6 +75,30 @@ class Circle:
         down, across = self._offsets(regions)
         return np.hypot(down[:, None], across[None, :])
 
+    def body(self, regions: Regions) -> Mask:
+        """Return the body within the circle, `(y, x)` on the decimated grid, with the lungs that the cut opened.
+
+        Lung that is open to the outside is no hole of the body any more; it is told from air by its density and its shape.
+        """
+        from scipy import ndimage
+
+        distance = self.distances(regions)
+        inside = distance <= self.radius_mm + max(regions.element_mm)
+        body = regions.body & inside
+        gaps = ndimage.binary_fill_holes(body | ~inside) & ~body & inside
+        labels, count = ndimage.label(gaps)
+        if count == 0:
+            return body
+        # The cut lifts the air at its rim to the density of lung.
+        deep = np.where(distance <= self.radius_mm - WITHIN_MM[0], labels, 0)
+        levels = ndimage.median(np.nan_to_num(regions.values, nan=AIR_HU), deep, np.arange(1, count + 1))
+        # A crescent of air between body and circle has half of its border on the circle.
+        open_to, closed_by = (
+            np.bincount(labels[ndimage.binary_dilation(other)], minlength=count + 1)[1:] for other in (~inside, body)
+        )
+        lung = (levels > LUNG_HU) & (open_to <= MAX_OPEN * (open_to + closed_by))
+        return np.asarray(body | np.concatenate([[False], lung])[labels])
+
     def ends_here(self, regions: Regions) -> Mask:
         """Return which elements of the decimated grid lie on rays that end on the circle, `(y, x)`."""
         down, across = self._offsets(regions)
@@ -79,7 +107,7 @@ class Circle:
         return np.asarray(self.cut[ray])
 
     def excess(self, distance_mm: Values) -> Values:
-        """Return by how many HU the cut lifts what lies this far from the axis."""
+        """Return by how many HU the cut lifts what lies this far from the axis, on the side of the cut; elsewhere it is less."""
         rim, within = (_lifted(1 - np.mean(depths) / self.radius_mm) for depths in (RIM_MM, WITHIN_MM))
         share = np.minimum(distance_mm, self.radius_mm - RIM_MM[0]) / self.radius_mm
         return np.asarray(self.lift_hu / (rim - within) * _lifted(share), dtype=np.float32)

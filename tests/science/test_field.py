@@ -13,7 +13,7 @@ from medqa.regions import Regions
 from medqa.simulate.ct import truncation
 from tests.science.factories import make_image
 
-SIZE, PIXEL_MM = 256, 1.5
+SIZE, PIXEL_MM = 192, 2.0
 WIDE_MM, HIGH_MM = 170.0, 115.0
 SHARES = (0.95, 0.88, 0.8, 0.7)
 
@@ -75,5 +75,28 @@ def test_the_diameter_is_that_of_what_is_left_without_the_lift_of_the_cut(share:
     true = 2 * np.sqrt(left / np.pi)
     frame, untold = regions(cut(share)), regions(cut(share))
     untold.shared["field_circle"] = None
-    assert ct_size.diameter_mm(frame) == pytest.approx(true, rel=0.015)
+    assert ct_size.diameter_mm(frame) == pytest.approx(true, rel=0.025)
     assert ct_size.diameter_mm(untold) > 1.02 * true
+
+
+def test_a_lung_that_the_cut_opened_still_lies_within_the_outline() -> None:
+    y, x = (np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2) * PIXEL_MM
+    chest = np.where(np.hypot(x - 88, y) < 58, -850, body()).astype(np.float32)
+    change = truncation.change(chest, {"field_share": 0.8, "fade_mm": 5.0, "radius_mm": 0.8 * WIDE_MM}, PIXEL_MM)
+    opened = regions(np.rint(chest + change).astype(np.float32))
+    whole = regions(cut(0.8))
+    found, known = field_circle(opened), field_circle(whole)
+    assert found is not None
+    assert known is not None
+    assert opened.body.sum() < 0.9 * whole.body.sum()
+    assert found.body(opened).sum() == pytest.approx(known.body(whole).sum(), rel=0.02)
+    partials = [ct_truncation.per_frame(one) for one in (opened, whole)]
+    shares = [one["cut"] / one["outline"] for one in partials if one]
+    assert shares[0] == pytest.approx(shares[1], rel=0.15)
+
+
+def test_air_between_body_and_circle_is_no_lung() -> None:
+    frame = regions(cut(0.8))
+    found = field_circle(frame)
+    assert found is not None
+    assert not (found.body(frame) & ~frame.body).any()
