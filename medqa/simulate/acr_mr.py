@@ -64,14 +64,12 @@ class Section:
 
 
 SECTIONS: Final = (
-    Section(low_mm=-LENGTH_MM / 2, high_mm=-55.0),
-    Section(low_mm=-55.0, high_mm=-45.0, holes=True, vertex_mm=VERTEX_MM[0]),
-    Section(low_mm=-45.0, high_mm=15.0),
-    *(
-        Section(low_mm=15.0 + 10 * n, high_mm=25.0 + 10 * n, contrast=contrast, vertex_mm=VERTEX_MM[1] if n == 3 else None)
-        for n, contrast in enumerate(CONTRASTS)
-    ),
-    Section(low_mm=55.0, high_mm=LENGTH_MM / 2),
+    Section(low_mm=-LENGTH_MM / 2, high_mm=-57.5),
+    Section(low_mm=-57.5, high_mm=-42.5, holes=True, vertex_mm=VERTEX_MM[0]),
+    Section(low_mm=-42.5, high_mm=15.0),
+    *(Section(low_mm=15.0 + 10 * n, high_mm=25.0 + 10 * n, contrast=contrast) for n, contrast in enumerate(CONTRASTS[:-1])),
+    Section(low_mm=45.0, high_mm=57.5, contrast=CONTRASTS[-1], vertex_mm=VERTEX_MM[1]),
+    Section(low_mm=57.5, high_mm=LENGTH_MM / 2),
 )
 
 
@@ -187,7 +185,7 @@ def truth(field_mm: float) -> dict[str, Any]:
     return {
         "diameter_mm": DIAMETER_MM,
         "length_mm": LENGTH_MM,
-        "uniform_mm": [-45.0, 15.0],
+        "uniform_mm": [-42.5, 15.0],
         "wedges": [{"vertex_z_mm": vertex, "right_minus_left_mm_per_mm": 2.0} for vertex in VERTEX_MM],
         "ramps": {"slope": RAMP_SLOPE, "vertex_z_mm": VERTEX_MM[0]},
         "holes": [one.to_json("signal") for section in SECTIONS if section.holes for one in holes(section)],
