@@ -20,7 +20,7 @@ blur nothing else was left there, and more blur took the mean up again. (Harris,
 values to their steps adds, a flat step^2 / 12 dx dy (Bennett, Bell Syst Tech J 1948; 27:446-472), is taken out of the mean and
 of the peak: it is no texture of the noise.
 
-Seen in 54 training scans: B20 0.20 to 0.25 /mm, SOFT 0.20 to 0.27, STANDARD 0.22 to 0.32, B60 0.45 to 0.48, BONE 0.44 to 0.51,
+Seen in 51 training scans: B20 0.20 to 0.25 /mm, SOFT 0.20 to 0.27, STANDARD 0.22 to 0.32, B60 0.45 to 0.48, BONE 0.44 to 0.51,
 FC30 0.58.
 """
 
