@@ -41,10 +41,11 @@ NOISE = 0.01
 RECEIVED = 400
 ENDED = {State.DELIVERED, State.FAILED, State.NOT_JUDGED}
 
-COSTS = "Phantom slices of 512²; the median over slices, one thread."
+NAMES = {"CT": "CT", "MR": "MR", "PT": "PET"}
+COSTS = "Slices of a phantom; the median over slices, one thread."
 PHYSICS = (
     "AUC of the witness that weighs measurements: clean scans against the two strongest levels of a kind of artefact, subjects\n"
-    "never seen, 95 % interval by subject. From the metadata of `physics_ct`."
+    "never seen, 95 % interval by subject. From the metadata of the bundle."
 )
 
 Row = tuple[str, str, str]
@@ -73,8 +74,8 @@ def main() -> None:
             _from_disk(folder, arguments.models),
             _receiving(folder),
             _memory(folder, arguments.models),
-            _table("## CT metrics", COSTS, metric_costs.costs()),
-            _table("## Physics alone", PHYSICS, metric_costs.physics(load_bundles(Settings(models=arguments.models)).folder)),
+            *(_table(f"## {name} metrics", COSTS, metric_costs.costs(modality)) for modality, name in NAMES.items()),
+            *(_physics(load_bundles(Settings(models=arguments.models)).folder)),
         ]
     DOCUMENT.write_text(_document(tables), encoding="utf-8")
     print(DOCUMENT.read_text(encoding="utf-8"))
@@ -291,6 +292,14 @@ def _memory(folder: Path, models: Path | None) -> str:
 
 def _seconds(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
+
+
+def _physics(shelf: Path) -> Iterator[str]:
+    """Yield the tables of the physics witnesses that there are."""
+    for modality, name in NAMES.items():
+        rows = metric_costs.physics(shelf, modality)
+        if rows:
+            yield _table(f"## Physics alone ({name})", PHYSICS, rows)
 
 
 def _table(title: str, text: str, rows: Sequence[Row]) -> str:
