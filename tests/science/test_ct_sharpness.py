@@ -82,6 +82,22 @@ def test_a_constant_within_the_window_hardly_matters() -> None:
     assert blur(organs(8.0, 1.0) + 20) == pytest.approx(blur(organs(8.0, 1.0)), rel=0.05)
 
 
+def test_what_lies_outside_the_body_does_not_matter() -> None:
+    image = organs(8.0, 1.5)
+    with_table = image.copy()
+    with_table[-6:-2] = 200.0
+    with_table[2:6, ::5] = 150.0
+    assert blur(with_table) == pytest.approx(blur(image), rel=1e-3)
+
+
+def test_only_differences_between_two_pixels_inside_count() -> None:
+    lines = organs(8.0, 1.0)[:40]
+    inside = np.zeros(lines.shape, dtype=bool)
+    inside[:, 60:190] = True
+    # Lines end four pixels before the ends of what is cut out: they give the mean its reach.
+    assert ct_sharpness.differences(lines, inside) == pytest.approx(ct_sharpness.differences(lines[:, 56:194]), rel=1e-5)
+
+
 def test_the_worse_direction_counts() -> None:
     rows = ndimage.uniform_filter1d(organs(8.0, 0.0), 7, axis=1)
     columns = ndimage.uniform_filter1d(organs(8.0, 0.0), 7, axis=0)
