@@ -163,6 +163,7 @@ def _known(
         counts=scan.counts,
         resolution_mm=scan.resolution_mm,
         filter_mm=scan.filter_mm,
+        iterations=scan.iterations,
         weight_kg=weight_kg,
         injected_bq=injected_bq,
         places=places,

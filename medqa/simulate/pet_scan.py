@@ -37,7 +37,7 @@ class Scan(Stack):
     """How a phantom is scanned with PET.
 
     `counts` is a share of about three minutes a bed; `resolution_mm` and `filter_mm` are the full widths at half maximum of the
-    detectors and of the filter after the reconstruction.
+    detectors and of the filter after `iterations` over 8 subsets.
     """
 
     size: int = 128
@@ -45,6 +45,7 @@ class Scan(Stack):
     counts: float = 1.0
     resolution_mm: float = RESOLUTION_MM
     filter_mm: float = FILTER_MM
+    iterations: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Known:
     counts: float
     resolution_mm: float
     filter_mm: float
+    iterations: int
     weight_kg: float
     injected_bq: float
     places: tuple[Ball, ...]
@@ -75,6 +77,7 @@ class Known:
             "counts": self.counts,
             "resolution_mm": self.resolution_mm,
             "filter_mm": self.filter_mm,
+            "iterations": self.iterations,
             "weight_kg": self.weight_kg,
             "injected_bq": self.injected_bq,
             "uptake_s": UPTAKE_S,
@@ -104,14 +107,16 @@ def acquire(paint: Paint, grid: Grid, scan: Scan, generator: np.random.Generator
     out = np.empty((grid.slices, grid.size, grid.size), dtype=np.float32)
     for index in range(grid.slices):
         there = margin + index
-        out[index] = reconstructed(activity[there], painted[there, 1], grid, generator, scan.counts)
+        out[index] = reconstructed(activity[there], painted[there, 1], grid, generator, scan.counts, iterations=scan.iterations)
         progress(index + 1, grid.slices)
     width = scan.filter_mm / FWHM
     smooth = ndimage.gaussian_filter(out, (width / grid.spacing_mm, width / grid.pixel_mm, width / grid.pixel_mm), mode="nearest")
     return np.asarray(smooth * 1000, dtype=np.float32)
 
 
-def reconstructed(activity: Array, density: Array, grid: Grid, generator: np.random.Generator, counts: float) -> Array:
+def reconstructed(
+    activity: Array, density: Array, grid: Grid, generator: np.random.Generator, counts: float, *, iterations: int = 2
+) -> Array:
     """Return a slice `(y, x)` of activity in kBq/ml as counts tell of it, without a filter; `density` attenuates, 1 is water."""
     from medqa.simulate.pet import scanner
     from medqa.simulate.projector import beam_for, project
@@ -124,7 +129,7 @@ def reconstructed(activity: Array, density: Array, grid: Grid, generator: np.ran
     true = survival * lines
     background = np.full_like(lines, true.sum() * scanner.BACKGROUND / (1 - scanner.BACKGROUND) / lines.size)
     drawn = generator.poisson(true + background).astype(np.float32)
-    return scanner.osem(drawn, background, survival, beam, activity.shape, grid.pixel_mm)
+    return scanner.osem(drawn, background, survival, beam, activity.shape, grid.pixel_mm, iterations=iterations)
 
 
 def _layers(paint: Paint, grid: Grid, z: float) -> Array:

@@ -74,14 +74,13 @@ VENDORS: Final = {
         ),
         Vendor(
             name="siemens",
-            summary="BQML, corrected to the start of the series; OSEM2D 2i8s, XYZ Gauss5.00; beds of 162 mm",
+            summary="BQML, corrected to the start of the series; OSEM2D 3i8s, XYZ Gauss5.00; beds of 162 mm",
             bed_mm=162.0,
             values={
                 "CorrectedImage": ["NORM", "DTIM", "ATTN", "SCAT", "DECY", "RAN"],
                 "RandomsCorrectionMethod": "DLYD",
                 "AttenuationCorrectionMethod": "CT-derived mu-map",
                 "ScatterCorrectionMethod": "Model-based",
-                "ReconstructionMethod": "OSEM2D 2i8s",
                 "CollimatorType": "NONE",
             },
         ),
@@ -150,6 +149,7 @@ def form(phantom: Phantom, vendor: Vendor, *, seed: int = 0, number: int = 1) ->
     label = (
         f"{known.kind} {vendor.name} {grid.size}x{grid.slices} {grid.pixel_mm:.4g}x{grid.spacing_mm:.4g}"
         f" counts {known.counts:.4g} filter {known.filter_mm:.4g} resolution {known.resolution_mm:.4g}"
+        f" iterations {known.iterations}"
     )
     seconds = BED_S * known.counts
 
@@ -228,6 +228,7 @@ def _examination(phantom: Phantom, known: Known, vendor: Vendor, seconds: float)
         "Units": vendor.units,
         "ReconstructionDiameter": grid.size * grid.pixel_mm,
         "ActualFrameDuration": max(1, round(1000 * seconds)),
+        "ReconstructionMethod": f"OSEM2D {known.iterations}i8s",
         "ConvolutionKernel": f"XYZ Gauss{known.filter_mm:.2f}",
         "WindowCenter": round(top / 2),
         "WindowWidth": max(1, round(top)),

@@ -53,10 +53,19 @@ def corrected_with(array: Array, true: Array, told: Array, pixel_mm: float) -> A
     return (wrong - right)[top : top + array.shape[0], left : left + array.shape[1]]
 
 
-def osem(counts: Array, background: Array, survival: Array, beam: Beam, shape: tuple[int, ...], pixel_mm: float) -> Array:
+def osem(
+    counts: Array,
+    background: Array,
+    survival: Array,
+    beam: Beam,
+    shape: tuple[int, ...],
+    pixel_mm: float,
+    *,
+    iterations: int = ITERATIONS,
+) -> Array:
     """Reconstruct counts `(views, detectors)` by ordered subsets; `survival` turns line integrals into counts."""
     image = np.ones(shape, dtype=np.float32)
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         for subset in range(SUBSETS):
             angles, alive = beam.angles[subset::SUBSETS], survival[subset::SUBSETS]
             expected = project(image, beam, pixel_mm, angles=angles) * alive + background[subset::SUBSETS]
