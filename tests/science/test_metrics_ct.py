@@ -182,9 +182,10 @@ def test_a_table_and_values_outside_the_circle_do_not_count_as_air() -> None:
 
 
 def scanned(rng: np.random.Generator, noise: float, *, share: float = 0.0) -> np.ndarray:
-    """Return a body in air under noise, a share of the air a cushion of -930 HU, cut off and rounded as a scanner stores it."""
+    """Return a body in air under noise, a share of the air a cushion of -960 to -900 HU, cut off and rounded as it is stored."""
     image = ct_body(rng, 0.0)
-    image[: round(256 * share)] = np.where(image[: round(256 * share)] < -500, -930.0, image[: round(256 * share)])
+    top = image[: round(256 * share)]
+    top[:] = np.where(top < -500, np.linspace(-960, -900, 256), top)
     return np.maximum(np.rint(image + rng.normal(0, noise, image.shape)), -1024).astype(np.float32)
 
 
@@ -199,6 +200,11 @@ def test_cushions_do_not_lift_the_air_the_more_the_noisier_it_is() -> None:
         assert measure(ct_air.METRIC, [scanned(np.random.default_rng(5), noise, share=0.3)]).value == pytest.approx(-1000, abs=5)
 
 
+def test_a_cushion_that_fills_half_of_the_frame_is_not_taken_for_air() -> None:
+    for noise in (3.0, 40.0):
+        assert measure(ct_air.METRIC, [scanned(np.random.default_rng(5), noise, share=0.5)]).value == pytest.approx(-1000, abs=5)
+
+
 def test_padding_that_no_header_tells_of_is_not_air() -> None:
     image = scanned(np.random.default_rng(6), 8.0)
     y, x = np.mgrid[:256, :256] - 127.5
@@ -208,17 +214,10 @@ def test_padding_that_no_header_tells_of_is_not_air() -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([1.0], (1, 0)), ([0.0, 1.0, 1.5, 9.0], (1.25, 0.5)), ([5.0] * 3 + [0.0, 9.0], (5, 0)), ([0.0, 1.0, 2.0, 3.0], (1.5, 1))],
+    [([1.0], 1.0), ([0, 4, 5, 5.5, 9, 20, 30, 40], 5.25), ([5, 5, 0, 9, 14, 20, 30], 5.0), ([0, 1, 2, 3, 4, 5, 6, 7], 3.5)],
 )
-def test_the_shorth_is_the_mean_of_the_closest_half(values: list[float], expected: tuple[float, float]) -> None:
-    assert ct_air.shorth(np.array(values, dtype=np.float32)) == expected
-
-
-def test_air_of_all_levels_is_not_air() -> None:
-    image = ct_body(np.random.default_rng(7))
-    slope = np.where(image < -500, np.linspace(-1000, -550, 256), 0.0)
-    with pytest.raises(NotApplicable):
-        measure(ct_air.METRIC, [np.where(image < -500, slope, image)])
+def test_the_level_is_the_mean_of_the_closest_quarter(values: list[float], expected: float) -> None:
+    assert ct_air.closest(np.array(values, dtype=np.float32)) == expected
 
 
 def test_a_frame_inside_the_body_has_no_air() -> None:
