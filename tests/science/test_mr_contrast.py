@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from medqa.errors import NotApplicable
 from medqa.metrics import mr_contrast, mr_formulae, mr_snr_tissue, mr_tissue
 from medqa.metrics.metric import Metric
+from medqa.metrics.mr_air import frame_air
 from medqa.regions import Regions
 from tests.science.factories import make_series
 from tests.science.mr_factories import T1, T2, heads
@@ -62,6 +63,21 @@ def test_values_are_the_formulae_in_the_tissue_masks(name: str) -> None:
         "mr_snr_tissue": np.mean([mr_formulae.volume_snr(volume, mask) for mask in (white, grey, fluid)]),
     }
     assert measured(name, list(volume)) == pytest.approx(known[name], rel=0.05)
+
+
+def test_streamed_ratios_are_the_formulae_of_the_tissues_found() -> None:
+    arrays = heads(noise=25.0)
+    series = make_series(arrays, modality="MR", spacing_mm=(1.7, 1.7))
+    regions = [Regions(frame.read()) for frame in series.frames]
+    (found,) = mr_tissue.tissues("x", series, [mr_tissue.per_frame(one) for one in regions])
+    white, grey, fluid = ((one.mean, one.deviation) for one in (found.white, found.grey, found.fluid))
+    air = float(np.median([frame_air(one).deviation for one in regions]))
+    contrast = abs(white[0] - grey[0])
+    assert measured("mr_cnr", arrays) == pytest.approx(contrast / np.sqrt(air**2 + white[1] ** 2 + grey[1] ** 2), rel=1e-6)
+    assert measured("mr_cjv", arrays) == pytest.approx((white[1] + grey[1]) / contrast, rel=1e-6)
+    pixels = (found.white.pixels, found.grey.pixels, found.fluid.pixels)
+    each = [mean / (dev * np.sqrt(n / (n - 1))) for (mean, dev), n in zip((white, grey, fluid), pixels, strict=True)]
+    assert measured("mr_snr_tissue", arrays) == pytest.approx(np.mean(each), rel=1e-6)
 
 
 @pytest.mark.parametrize(("name", "power"), [("mr_cnr", -1), ("mr_cjv", 1), ("mr_snr_tissue", -1)])

@@ -51,6 +51,29 @@ def test_the_share_is_that_of_the_patch(height: int, width: int, size: int) -> N
     assert measured([made]) == pytest.approx(height * width / air(made), abs=4.1 / air(made))
 
 
+def mriqc_qi1(volume: np.ndarray, air: np.ndarray) -> float:
+    """MRIQC's index of one plane with this air: robust deviations over ten, what a cross opens, over all the air."""
+    sample = volume[air]
+    deviation = np.median(np.abs(sample - np.median(sample))) / 0.6744898
+    flagged = np.pad(air & ((volume - np.median(sample)) / deviation > 10), 1)
+    shifts = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+    eroded = np.all([np.roll(flagged, shift, (0, 1)) for shift in shifts], axis=0)
+    opened = np.any([np.roll(eroded, shift, (0, 1)) for shift in shifts], axis=0)
+    return float(opened.sum() / air.sum())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_mriqc_s_in_the_same_air(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    made = mr_head(generator, 600, NOISE, size=128)
+    for _ in range(6):
+        row, column = generator.integers(2, 118, 2)
+        made[row : row + generator.integers(1, 9), column : column + generator.integers(1, 9)] += 100
+    found = Regions(make_series([made], modality="MR").frames[0].read())
+    assert measured([made]) > 0
+    assert measured([made]) == pytest.approx(mriqc_qi1(made.astype(np.float64), found.outer_air), rel=1e-6)
+
+
 @pytest.mark.parametrize("noise", [2.0, 10.0, 40.0])
 def test_noise_alone_is_no_artefact(noise: float) -> None:
     assert measured([mr_head(np.random.default_rng(seed), 600, noise) for seed in range(2)]) == 0
