@@ -151,6 +151,34 @@ def test_pixels_wider_than_the_cortex_hold_no_grey_matter() -> None:
     assert refused(heads(), spacing_mm=(3.0, 3.0))
 
 
+def sagittal(down: bool = True) -> list[np.ndarray]:
+    """Heads on a neck that leaves the frame."""
+    arrays = heads(2)
+    for array in arrays:
+        array[100:, 50:78] = 450
+    return arrays if down else [np.ascontiguousarray(array[::-1]) for array in arrays]
+
+
+def test_a_head_from_the_side_counts_above_the_skull_base_and_may_have_a_neck() -> None:
+    level, up, down = (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0)
+    for arrays, orientation in (
+        (sagittal(), (level, down)),
+        (sagittal(down=False), (level, up)),
+        ([np.ascontiguousarray(array.T) for array in sagittal()], (down, level)),
+    ):
+        tissues = found(arrays, orientation=orientation)
+        assert tissues.white.mean == pytest.approx(T1["white"], rel=0.02)
+        assert tissues.grey.deviation == pytest.approx(20, rel=0.1)
+    # The neck is no dome of a head's width.
+    assert refused(sagittal(), orientation=(level, up))
+
+
+def test_a_limb_from_the_side_is_no_dome() -> None:
+    limb = head(np.random.default_rng(1))
+    limb[:64] = limb[64]
+    assert refused([limb] * 3, orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)))
+
+
 @pytest.mark.parametrize(
     ("part", "there"), [("KNEE", False), ("CSPINE", False), ("BRAIN", True), ("Head", True), (None, True), ("X", True)]
 )
