@@ -22,6 +22,7 @@ from medqa.metrics.ct_rings import Place, axes
 from medqa.regions import Mask, Regions
 
 Values = NDArray[np.float32]
+Indices = NDArray[np.int32]
 
 NAME: Final = "field_circle"
 RAYS: Final = 360
@@ -136,7 +137,8 @@ def _field_circle(regions: Regions) -> Circle | None:
     if not regions.body.any():
         return None
     image = regions.image
-    found = [about(regions, axis) for axis in axes(image.frame.header, shape_of(regions), image.spacing_mm)]
+    seen = field_of_view(regions.values)
+    found = [about(regions, seen, axis) for axis in axes(image.frame.header, shape_of(regions), image.spacing_mm)]
     circles = [one for one in found if one is not None]
     return max(circles, key=lambda one: one.lift_hu * int(one.cut.sum())) if circles else None
 
@@ -147,10 +149,10 @@ def shape_of(regions: Regions) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def about(regions: Regions, axis: Place) -> Circle | None:
-    """Return the circle about one axis that lifts most; None where none does."""
+def about(regions: Regions, seen: Mask, axis: Place) -> Circle | None:
+    """Return the circle about one axis that lifts most, given the field of view; None where none does."""
     step_mm = min(regions.image.spacing_mm)
-    outermost, limit = _outermost(regions, axis)
+    outermost, limit = _outermost(regions, seen, axis)
     values, start = _along(regions, axis, outermost, step_mm)
     depth = _depth_of_end(values, max(1, round(PEAK_MM / step_mm)))
     end = start - depth
@@ -192,23 +194,36 @@ def directions() -> tuple[Values, Values]:
     return np.sin(angles), np.cos(angles)
 
 
-def _outermost(regions: Regions, axis: Place) -> tuple[Values, Values]:
-    """Return how far out each ray meets the body on the decimated grid, and how far the field of view goes, in mm."""
-    element = min(regions.element_mm)
-    rows_mm, columns_mm = regions.image.spacing_mm
-    shape = regions.body.shape
-    farthest = np.hypot(shape[0] * regions.element_mm[0], shape[1] * regions.element_mm[1])
-    distance = np.arange(int(farthest / element), dtype=np.float32) * np.float32(element)
+@lru_cache(maxsize=4)
+def _elements(shape: tuple[int, int], element_mm: Place, axis: Place) -> tuple[Indices, Mask, Values]:
+    """Return the flat indices of elements along the rays, `(RAYS, n)`, which of them exist, and their distances in mm, `(n,)`.
+
+    `axis` is counted in elements. The frames of a series share it.
+    """
+    size = min(element_mm)
+    distance = np.arange(int(np.hypot(shape[0] * element_mm[0], shape[1] * element_mm[1]) / size), dtype=np.float32) * np.float32(
+        size
+    )
     sine, cosine = directions()
-    row = ((axis[0] + sine * distance / rows_mm) / regions.step).astype(np.int32)
-    column = ((axis[1] + cosine * distance / columns_mm) / regions.step).astype(np.int32)
+    row = np.floor(axis[0] + sine * distance / element_mm[0]).astype(np.int32)
+    column = np.floor(axis[1] + cosine * distance / element_mm[1]).astype(np.int32)
     inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
+    reached = int(inside.any(axis=0).sum())
     flat = np.where(inside, row * shape[1] + column, 0)
-    seen = field_of_view(regions.values)
-    field, whole = inside & seen.ravel()[flat], seen.all()
+    return np.ascontiguousarray(flat[:, :reached]), np.ascontiguousarray(inside[:, :reached]), distance[:reached]
+
+
+def _outermost(regions: Regions, seen: Mask, axis: Place) -> tuple[Values, Values]:
+    """Return how far out each ray meets the body on the decimated grid, and how far the field of view goes, in mm."""
+    rows, columns = regions.body.shape
+    flat, inside, distance = _elements((rows, columns), regions.element_mm, (axis[0] / regions.step, axis[1] / regions.step))
     met = inside & regions.body.ravel()[flat]
     last = met.shape[1] - 1 - np.argmax(met[:, ::-1], axis=1)
-    return np.where(met.any(axis=1), distance[last], 0), np.where(whole, np.inf, field.sum(axis=1) - 1) * np.float32(element)
+    outermost = np.where(met.any(axis=1), distance[last], np.float32(0))
+    if seen.all():
+        return outermost, np.full(RAYS, np.inf, dtype=np.float32)
+    within = (inside & seen.ravel()[flat]).sum(axis=1)
+    return outermost, distance[np.maximum(within - 1, 0)]
 
 
 def _along(regions: Regions, axis: Place, outermost: Values, step_mm: float) -> tuple[Values, NDArray[np.int64]]:

@@ -154,7 +154,7 @@ def bands_across(
     outer = air.mean(axis=(1, 2))
     inner, skin_itself = (_level(values, inward_by, reach, pixel_mm) for reach in (TISSUE_MM, SKIN_MM))
     inner = np.where(inner > MAX_SOFT_HU, skin_itself, inner)
-    good = np.isfinite(values).all(axis=(1, 2)) & (outer < AIR_HU) & (inner > TISSUE_HU[0]) & (inner < TISSUE_HU[1])
+    good = np.isfinite(values.sum(axis=(1, 2))) & (outer < AIR_HU) & (inner > TISSUE_HU[0]) & (inner < TISSUE_HU[1])
     good &= air.std(axis=(1, 2)) < MAX_AIR_SPREAD_HU
     if not good.any():
         return empty
@@ -171,10 +171,9 @@ def bands_across(
     # Far from straight is a fold, an ear, a finger; more than 45 degrees belongs to the other direction.
     tilt = slope * pixel_mm / band_mm
     kept = np.isfinite(residual) & (residual < np.maximum(MAX_RESIDUAL_PIXELS, MAX_RESIDUAL_SHARE * crossed)) & (np.abs(tilt) < 1.1)
-    square = pixel_mm / np.sqrt(1 + tilt**2)
-    distances = (look - fitted[:, :, None]) * square[:, None, None]
-    widths = crossed * square
-    return distances[kept], levels[kept], widths[kept]
+    square = pixel_mm / np.sqrt(1 + tilt[kept] ** 2)
+    distances = (look - fitted[kept][:, :, None]) * square[:, None, None]
+    return distances, levels[kept], crossed[kept] * square
 
 
 def _level(values: Values, middle: int, depths_mm: tuple[float, float], pixel_mm: float) -> Values:
