@@ -5,8 +5,8 @@ values within it, most at its rim (Ohnesorge et al., Med Phys 2000; 27:39-46, 10
 from the axis: those that end at one and the same distance are compared with those that end well further in. Both have skin, fat and
 muscle under their ends, so that the difference is the lift alone; a body that is round by nature has none.
 
-Of 44 clean frames of training scans two show a circle though no more of their body is missing than the image's border takes
-(lift 84 and 123 HU, over 22 and 9 of 360 rays).
+Of 44 clean frames of training scans three show a circle: one with a lift of 210 HU over 44 of 360 rays, two that are cut by no more
+than the image's border, with 84 and 123 HU over 22 and 9 rays.
 """
 
 from __future__ import annotations
@@ -201,9 +201,8 @@ def _elements(shape: tuple[int, int], element_mm: Place, axis: Place) -> tuple[I
     `axis` is counted in elements. The frames of a series share it.
     """
     size = min(element_mm)
-    distance = np.arange(int(np.hypot(shape[0] * element_mm[0], shape[1] * element_mm[1]) / size), dtype=np.float32) * np.float32(
-        size
-    )
+    count = int(np.hypot(shape[0] * element_mm[0], shape[1] * element_mm[1]) / size)
+    distance = np.arange(count, dtype=np.float32) * np.float32(size)
     sine, cosine = directions()
     row = np.floor(axis[0] + sine * distance / element_mm[0]).astype(np.int32)
     column = np.floor(axis[1] + cosine * distance / element_mm[1]).astype(np.int32)
