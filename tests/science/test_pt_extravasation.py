@@ -38,10 +38,10 @@ def share(volume: list[np.ndarray], **values: float) -> float:
     return measured(pt_extravasation.METRIC, series).value
 
 
-def truth(spot: Spot) -> float:
+def truth(spot: Spot, **body: float) -> float:
     """Return the spot's share of all activity, in percent."""
     inside = spot[4] * (2 * math.pi) ** 1.5 * spot[3] ** 3 / (PIXEL**2 * STEP)
-    return 100 * inside / (inside + sum(suv.sum() for suv in person(noise=0)))
+    return 100 * inside / (inside + sum(suv.sum() for suv in person(noise=0, **body)))
 
 
 @pytest.mark.parametrize(("peak", "deviation"), [(30.0, 10.0), (60.0, 9.0), (200.0, 8.0), (120.0, 14.0)])
@@ -79,6 +79,13 @@ def test_arms_above_the_head_count_too() -> None:
 )
 def test_what_is_hot_by_nature_or_in_the_trunk_is_not_at_an_arm(spot: Spot) -> None:
     assert share(person(spot)) == 0.0
+
+
+def test_an_arm_that_touches_the_trunk_is_an_arm() -> None:
+    # Without the arms there is less activity in all.
+    spot = (-152.0, 5.0, 240.0, 9.0, 60.0)
+    assert share(person(spot, arms=900)) == pytest.approx(truth(spot, arms=900), rel=0.12)
+    assert share(person((-120.0, 5.0, 240.0, 9.0, 60.0), arms=900)) == 0.0
 
 
 def test_a_hot_bladder_hides_no_focus() -> None:
