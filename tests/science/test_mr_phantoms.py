@@ -13,7 +13,7 @@ from scipy import ndimage
 from medqa import reader
 from medqa.errors import InvalidPhantom
 from medqa.series import Series
-from medqa.simulate import acr_mr, anatomy_mr, mr_phantoms, mr_vendors, phantom
+from medqa.simulate import acr_mr, anatomy_mr, mr, mr_phantoms, mr_vendors, phantom
 from medqa.simulate.inserts import Insert
 from medqa.simulate.mr_scan import Known, Scan, sampled
 from medqa.simulate.mr_tissues import TISSUES, WEIGHTINGS, Label
@@ -311,6 +311,24 @@ def test_ghosts_are_looked_for_in_the_air() -> None:
     assert acr_mr.ghost_regions(200.0) == {}
 
 
+@pytest.mark.parametrize("strength", [0.01, 0.04])
+def test_a_ghost_of_known_strength_is_the_percent_signal_ghosting(strength: float) -> None:
+    one = made("mr-acr", size=128, slices=2, pixel_mm=3.2)  # room for one ghost on either side, none upon the other
+    pixel_mm = one.grid.pixel_mm
+    given = {"ghost_share": strength, "period_lines": 4.0, "onset_rad": 0.3, "phase_axis": 1.0}
+    plan = mr.KINDS["ghost"].plan(np.random.default_rng(1), pixel_mm=pixel_mm, given=given)
+    ghosted = mr.apply(one.array[1], plan, pixel_mm=pixel_mm).array
+    y, x = one.grid.plane()
+    air = {
+        side: ghosted[
+            (np.abs(x - region["x_mm"]) < region["width_mm"] / 2) & (np.abs(y - region["y_mm"]) < region["height_mm"] / 2)
+        ].mean()
+        for side, region in known(one).layout["air"].items()
+    }
+    across, along = air["left"] + air["right"], air["top"] + air["bottom"]
+    assert abs(along - across) / (2 * ghosted[radius(one) < 70].mean()) == pytest.approx(strength, rel=0.1)
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------------
 
 
@@ -327,13 +345,13 @@ def test_the_reader_reads_every_vendors_file_back_to_the_same_signal(vendor: str
     series = written(tmp_path, one, vendor)
     np.testing.assert_allclose(series.volume.slab(0, 3), one.array, atol=0.501)
     assert series.volume.spacing_mm == pytest.approx((20.0, one.grid.pixel_mm, one.grid.pixel_mm), rel=1e-5)
-    mr = series.acquisition.mr
-    assert mr is not None
-    assert (mr.repetition_time_ms, mr.echo_time_ms, mr.inversion_time_ms) == (9000, 90, 2370)
-    assert mr.phase_encoding_direction == {"ge": "COL", "siemens": "ROW", "philips": "COL"}[vendor]
-    assert mr.field_strength_t == 3
-    assert mr.bandwidth_hz_per_px is not None
-    assert mr.acquisition_matrix == (64, 64)
+    told = series.acquisition.mr
+    assert told is not None
+    assert (told.repetition_time_ms, told.echo_time_ms, told.inversion_time_ms) == (9000, 90, 2370)
+    assert told.phase_encoding_direction == {"ge": "COL", "siemens": "ROW", "philips": "COL"}[vendor]
+    assert told.field_strength_t == 3
+    assert told.bandwidth_hz_per_px is not None
+    assert told.acquisition_matrix == (64, 64)
     assert series.acquisition.slice_thickness_mm == 5.0
 
 
