@@ -72,6 +72,47 @@ def test_contrast_medium_and_brown_or_bloody_fat(soft: float, fat: float) -> Non
     assert (found["ct_soft_tissue"], found["ct_fat"]) == (pytest.approx(soft, abs=2), pytest.approx(fat, abs=2))
 
 
+def two_organs(share: float, noise: float, seed: int = 8) -> np.ndarray:
+    """Return a trunk whose soft tissue is an organ of 80 HU on the left, up to a share of the width, and one of 40 HU elsewhere."""
+    image = trunk(seed, 0.0)
+    columns = np.arange(320)[None, :] < 320 * share
+    return np.where((image == 45.0) & columns, 80.0, np.where(image == 45.0, 40.0, image)) + np.random.default_rng(seed).normal(
+        0, noise, image.shape
+    )
+
+
+def test_the_level_of_soft_tissue_does_not_follow_the_noise() -> None:
+    for share in (0.4, 0.6):
+        quiet, loud = (measured([two_organs(share, noise)])["ct_soft_tissue"] for noise in (3.0, 50.0))
+        assert loud == pytest.approx(quiet, abs=2.5)
+
+
+@pytest.mark.parametrize("depth", [10.0, 20.0, 40.0, 60.0])
+def test_a_cup_lowers_the_level_by_what_it_takes_from_half_of_the_tissue(depth: float) -> None:
+    y, x = np.mgrid[:320, :320] / 160 - 1
+    radius = np.minimum(np.hypot(x / 0.85, y / 0.65) / 0.8, 1.0)
+    inside = np.hypot(x / 0.85, y / 0.65) < 0.8
+    plain = np.where(inside, 50.0, -1000.0) + np.random.default_rng(9).normal(0, 8, (320, 320))
+    cupped = plain - depth * (1 - radius**2) * inside
+    fallen = measured([plain], METRICS[:1])["ct_soft_tissue"] - measured([cupped], METRICS[:1])["ct_soft_tissue"]
+    # The rim does not count: half of what does lies within 0.6 of the radius.
+    assert fallen == pytest.approx(0.62 * depth, rel=0.1)
+
+
+def test_fat_that_is_smoothed_keeps_its_level() -> None:
+    from scipy import ndimage
+
+    image = trunk(10, 25.0)
+    smooth = ndimage.gaussian_filter(image, 2.0)
+    assert measured([smooth])["ct_fat"] == pytest.approx(measured([image])["ct_fat"], abs=2.5)
+
+
+@pytest.mark.parametrize("shift", [-2.4, -1.0, 0.0, 1.7, 2.4])
+def test_the_level_of_fat_does_not_jump_from_bin_to_bin(shift: float) -> None:
+    plain, moved = measured([trunk(11, fat=-100.0)])["ct_fat"], measured([trunk(11, fat=-100.0 + shift)])["ct_fat"]
+    assert moved - plain == pytest.approx(shift, abs=0.5)
+
+
 @pytest.mark.parametrize(("fat", "told"), [(-100.0, False), (-75.0, False), (-125.0, False), (-50.0, True), (-160.0, True)])
 def test_fat_that_does_not_read_as_fat_is_a_note(fat: float, told: bool) -> None:
     found = findings([trunk(4, fat=fat)])
@@ -116,7 +157,7 @@ def test_bad_input_is_refused_with_a_reason(metric, array) -> None:
 
 def test_a_frame_s_contribution_is_small() -> None:
     (partial,) = partials(make_series([trunk(7, noise=60.0)]), ct_snr.METRIC)
-    assert len(partial["counts"]) <= ct_tissue.BINS == 100
+    assert max(len(partial["counts"]), len(partial["every"]["counts"])) <= ct_tissue.BINS == 100
 
 
 def test_fat_of_real_trunks_reads_as_fat(data, real_series) -> None:
