@@ -135,6 +135,7 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "foreign_acquisition",
         "background_masked",
         "no_air",
+        "not_axial",
         "no_body",
         "no_soft_tissue",
         "no_skin",

@@ -119,7 +119,7 @@ def frame_partials(image: FrameImage) -> dict[str, Partial]:
     """Return the partials of one frame by metric name, and its facts under `frame`; a metric with nothing to say is left out."""
     regions = Regions(image)
     partials: dict[str, Partial] = {frame_facts.NAME: frame_facts.facts(regions)}
-    metrics: tuple[Metric | Pair, ...] = METRICS.get(image.frame.modality, ())
+    metrics: tuple[Metric | Pair, ...] = tuple(one for one in METRICS.get(image.frame.modality, ()) if one.looks_at(image.frame))
     if image.frame.modality in PAIRED:
         metrics += PAIRS
     for metric in metrics:

@@ -100,4 +100,4 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     )
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True)

@@ -93,4 +93,4 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measure
     )
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, more=(ESTIMATE.value, NOISE))
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, more=(ESTIMATE.value, NOISE))

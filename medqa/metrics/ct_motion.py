@@ -79,4 +79,4 @@ def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
     ]
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, find=find)

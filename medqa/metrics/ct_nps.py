@@ -268,4 +268,4 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> tuple[Measure
     )
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, more=(PEAK,))
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, more=(PEAK,))

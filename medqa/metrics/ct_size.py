@@ -107,4 +107,4 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     return Measurement(quantity=DIAMETER, value=float(np.mean([one["diameter"] for _, one in found])), unit=Unit.MM, source=SOURCE)
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, more=(DIAMETER.value,))
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, more=(DIAMETER.value,))

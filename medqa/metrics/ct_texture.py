@@ -198,4 +198,4 @@ def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
     return found
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, more=(RELATIVE,))
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, find=find, more=(RELATIVE,))

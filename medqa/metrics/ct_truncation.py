@@ -138,4 +138,4 @@ def _told(partials: Sequence[Partial | None], first: int, last: int) -> Finding:
     return finding(NAME, values={"share": 100.0 * share, "rim": rim}, frames=(first, last))
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, more=(RIM,))
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, find=find, more=(RIM,))

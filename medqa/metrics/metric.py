@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from medqa.assessment import Finding
 from medqa.errors import NotApplicable
 from medqa.measurement import Measurement
 from medqa.regions import Regions
-from medqa.series import Series
+from medqa.series import Frame, Series
 
 Partial = Mapping[str, Any]
 """What one frame contributes: JSON scalars and lists under names."""
 
+
+MIN_AXIAL: Final = 0.7
+"""Cosine between the normal of a slice and the long axis of the patient: gantries tilt by 30 degrees (0.87)."""
 
 Combine = Callable[[Series, Sequence[Partial | None]], Measurement | tuple[Measurement, ...]]
 Find = Callable[[Series, Sequence[Partial | None]], list[Finding]]
@@ -27,7 +30,8 @@ class Metric:
     `per_frame` looks at one frame (None where it has nothing to say about it). `combine` sums up in the order of `series.frames`
     and raises `NotApplicable` with `what` the metric's name and `reason` an id of `findings.NOT_CHECKED`. `find`, where there is
     one, tells from the same partials what is wrong and where ("streaks along 37 degrees, slices 41-58"). `more` names the
-    quantities beside the one that bears the metric's own name.
+    quantities beside the one that bears the metric's own name. `axial` ones look for what only slices across the patient show (the
+    axis of the scanner, its field of view, skin all round): other slices have no partial, and series of them do not apply.
     """
 
     name: str
@@ -35,14 +39,31 @@ class Metric:
     combine: Combine
     find: Find | None = None
     more: tuple[str, ...] = ()
+    axial: bool = False
 
     @property
     def quantities(self) -> tuple[str, ...]:
         """Code values of everything that `measure` may return."""
         return self.name, *self.more
 
+    def looks_at(self, frame: Frame) -> bool:
+        """Return whether the metric has anything to say about slices that lie in the patient as this one."""
+        orientation = frame.header.orientation
+        if not self.axial or orientation is None:
+            return True
+        (rx, ry, _), (cx, cy, _) = orientation
+        return abs(rx * cy - ry * cx) >= MIN_AXIAL
+
     def measure(self, series: Series, partials: Sequence[Partial | None]) -> tuple[Measurement, ...]:
-        """Return what `combine` returns, always as a tuple."""
+        """Return what `combine` returns, always as a tuple.
+
+        Raises
+        ------
+        NotApplicable
+            `not_axial` where the metric looks at no slice that lies as these, else what `combine` raises.
+        """
+        if series.frames and not any(self.looks_at(frame) for frame in series.frames):
+            raise NotApplicable(what=self.name, reason="not_axial")
         made = self.combine(series, partials)
         return made if isinstance(made, tuple) else (made,)
 
