@@ -9,8 +9,8 @@ depends on the noise. So every window counts here that is not mostly fat, averag
 their median. Windows with a little fat in them take 1 to 2 HU off it in a phantom.
 
 On 20 clean training scans nothing that leaves the CT numbers in place (noise, streaks, rings, smoothing) moves it by more than 4 %
-of its spread between patients; streaks moved the peak by 25 %. Cupping makes it fall without fail in 13 of 18: in the other five,
-chests and a belly of much fat, the simulated cup is scaled by a centre that is lung, or takes soft tissue under what counts.
+of its spread between patients; streaks moved the peak by 25 %. Cupping makes it fall at every strength in 13 of 18. The other five
+are scans of the chest: where the centre of the slice is lung the simulated change is no cup, and what falls under fat drops out.
 """
 
 from __future__ import annotations
