@@ -20,7 +20,7 @@ from medqa.simulate import anatomy_chest, anatomy_ct, anatomy_head
 from medqa.simulate.ct.dose import WATER_PER_MM
 from medqa.simulate.ct_scan import Known, Scan, acquire, expected_noise_hu, painted, under_kernel
 from medqa.simulate.inserts import Insert, LinePairs
-from medqa.simulate.phantom import Phantom
+from medqa.simulate.phantom import PHANTOM, Phantom
 from medqa.simulate.shapes import Grid, Shape, paint
 from medqa.simulate.stack import finer
 from medqa.volume import Array
@@ -30,8 +30,6 @@ OBJECT_FINEST_MM: Final = 0.35
 """Test objects are painted on pixels not larger than this, so that their edges and bars are exact."""
 ANATOMY_FINEST_MM: Final = 1.0
 WATER_MM: Final = 200.0
-PHANTOM: Final = "PHANTOM"
-"""Body part of what is none."""
 MARGIN: Final = 1.25
 """Field of view over the diameter of a cylinder."""
 WATER_NOISE_HU: Final = 5.0

@@ -17,7 +17,7 @@ from medqa.simulate import acr_mr as layout
 from medqa.simulate import anatomy_mr
 from medqa.simulate.mr_scan import Known, Scan, received, sampled, sensitivity
 from medqa.simulate.mr_tissues import WEIGHTINGS, Label, Weighting
-from medqa.simulate.phantom import Phantom
+from medqa.simulate.phantom import PHANTOM, Phantom
 from medqa.simulate.shapes import Grid, paint
 from medqa.simulate.stack import Progress, finer, per_pixel, silent
 from medqa.volume import Array
@@ -169,7 +169,7 @@ KINDS: Final = {
             make=acr,
             weightings=ACR_WEIGHTINGS,
             spacing_mm=layout.SLICE_MM,
-            body_part="PHANTOM",
+            body_part=PHANTOM,
         ),
     )
 }

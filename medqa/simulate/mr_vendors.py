@@ -19,11 +19,10 @@ from medqa.errors import InvalidPhantom
 from medqa.simulate import study
 from medqa.simulate.mr_phantoms import kind_of
 from medqa.simulate.mr_scan import Known
-from medqa.simulate.phantom import Phantom
+from medqa.simulate.phantom import PHANTOM, Phantom
 from medqa.simulate.study import MR_LARGEST, Form
 from medqa.volume import Array
 
-PHANTOM: Final = "PHANTOM"
 TECHNIQUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "gradient echo": {"ScanningSequence": "GR", "SequenceVariant": "SP", "EchoTrainLength": 1},
     "spin echo": {"ScanningSequence": "SE", "SequenceVariant": "NONE", "EchoTrainLength": 1},

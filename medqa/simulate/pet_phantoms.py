@@ -18,7 +18,7 @@ from medqa.errors import InvalidPhantom
 from medqa.simulate import anatomy_pet, nema
 from medqa.simulate.inserts import Ball, Insert
 from medqa.simulate.pet_scan import Known, Paint, Scan, acquire, left
-from medqa.simulate.phantom import Phantom
+from medqa.simulate.phantom import PHANTOM, Phantom
 from medqa.simulate.shapes import Grid, Shape, paint
 from medqa.simulate.stack import Progress, silent
 from medqa.volume import Array
@@ -191,7 +191,7 @@ KINDS: Final = {
             summary="a trunk of water with six spheres of 10 to 37 mm, 4 to 1 over the background, around a lung",
             make=nemaiq,
             spacing_mm=3.0,
-            body_part="PHANTOM",
+            body_part=PHANTOM,
             whole_body=False,
         ),
         Kind(
@@ -199,7 +199,7 @@ KINDS: Final = {
             summary="a cylinder of water, 20 cm, with the same activity everywhere",
             make=cylinder,
             spacing_mm=3.0,
-            body_part="PHANTOM",
+            body_part=PHANTOM,
             whole_body=False,
         ),
     )

@@ -106,10 +106,10 @@ def acquire(paint: Paint, grid: Grid, scan: Scan, generator: np.random.Generator
     beyond = Grid(slices=slices, size=grid.size, pixel_mm=grid.pixel_mm, spacing_mm=grid.spacing_mm, centre_z_mm=grid.centre_z_mm)
     painted = np.stack([_layers(paint, beyond, float(z)) for z in beyond.heights_mm])
     activity = ndimage.gaussian_filter(painted[:, 0], blur)
+    counts = TIME_OF_FLIGHT * scan.counts
     out = np.empty((grid.slices, grid.size, grid.size), dtype=np.float32)
     for index in range(grid.slices):
         there = margin + index
-        counts = TIME_OF_FLIGHT * scan.counts
         out[index] = reconstructed(activity[there], painted[there, 1], grid, generator, counts, iterations=scan.iterations)
         progress(index + 1, grid.slices)
     width = scan.filter_mm / FWHM

@@ -24,11 +24,10 @@ from medqa.simulate import study
 from medqa.simulate.anatomy_pet import HALF_LIFE_S
 from medqa.simulate.pet_phantoms import kind_of
 from medqa.simulate.pet_scan import Known
-from medqa.simulate.phantom import Phantom
+from medqa.simulate.phantom import PHANTOM, Phantom
 from medqa.simulate.study import WHEN, Form
 from medqa.volume import Array
 
-PHANTOM: Final = "PHANTOM"
 BED_S: Final = 180.0
 """Time of a bed at the counts of a full scan."""
 OVERLAP: Final = 0.25

@@ -17,6 +17,8 @@ from medqa.simulate.ct_scan import combined
 from medqa.simulate.shapes import Grid
 from medqa.volume import Array
 
+PHANTOM: Final = "PHANTOM"
+"""Body part of what is none."""
 CT_NOISE_HU: Final = 11.0
 """Noise in the abdomen of a scan at full dose, 5 mm slices, soft kernel."""
 CT_CUTOFF: Final = 0.95

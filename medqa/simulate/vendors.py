@@ -17,9 +17,9 @@ import numpy as np
 
 from medqa.errors import InvalidPhantom
 from medqa.simulate import study
-from medqa.simulate.ct_phantoms import PHANTOM, Kind, kind_of
+from medqa.simulate.ct_phantoms import Kind, kind_of
 from medqa.simulate.ct_scan import SHARP_PER_MM, SOFT_PER_MM, Known
-from medqa.simulate.phantom import Phantom
+from medqa.simulate.phantom import PHANTOM, Phantom
 from medqa.simulate.reformat import Planes, reformatted
 from medqa.simulate.series import derived_image_type
 from medqa.simulate.stored import Stored
