@@ -293,4 +293,4 @@ def _told(partials: Sequence[Partial | None], excess: Sequence[float], first: in
     return finding(NAME, values={"radius_mm": worst["radius"], "amplitude": amplitude}, frames=(first, last))
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, more=(ARCS,))
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, axial=True, find=find, more=(ARCS,))

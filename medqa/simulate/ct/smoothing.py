@@ -27,13 +27,16 @@ WIDER: Final = 15
 STRENGTHS: Final = 10
 HALVINGS: Final = 4
 """A span of 1 to 100 in ten strides, the last of them halved four times: the strength is settled to within 2 %."""
+SAME: Final = 1e-6
+"""Shares of noise that differ by less are the same."""
 
 
 def smoothed(array: Array, removed: float, smooth: Filter, span: tuple[float, float]) -> Array:
     """Return the slice under the mildest filter, its strength within `span`, that takes a share of the noise away.
 
-    Where none does, the one that takes most. Without flat soft tissue or without noise the slice stays as it is: there is nothing
-    that a share could be taken of.
+    Where the filter cannot take nine tenths of this slice's noise at any strength, the share counts of what it can take: strengths
+    then differ in every slice. Without flat soft tissue or without noise the slice stays as it is: there is nothing that a share
+    could be taken of.
     """
     place = _fullest(array)
     if place is None:
@@ -43,23 +46,24 @@ def smoothed(array: Array, removed: float, smooth: Filter, span: tuple[float, fl
     before = noise(crop, flat)
     if before < LEAST_NOISE_HU:
         return array
-    return smooth(array, _mildest(lambda strength: noise(smooth(crop, strength), flat), (1 - removed) * before, span))
+    return smooth(array, _mildest(lambda strength: noise(smooth(crop, strength), flat) / before, removed, span))
 
 
-def _mildest(left: Callable[[float], float], wanted: float, span: tuple[float, float]) -> float:
-    """Return the least strength that leaves no more noise than wanted: a filter that goes too far smears edges into the flat."""
-    strides = np.geomspace(*span, STRENGTHS)
-    found: list[float] = []
-    for strength in strides:
-        found.append(left(float(strength)))
-        if found[-1] <= wanted:
-            break
-    else:
-        return float(strides[int(np.argmin(found))])
-    low, high = float(strides[max(len(found) - 2, 0)]), float(strides[len(found) - 1])
+def _mildest(left: Callable[[float], float], removed: float, span: tuple[float, float]) -> float:
+    """Return the least strength that leaves no more noise than wanted: a filter that goes too far smears edges into the flat.
+
+    `left` tells the share of the noise that a strength leaves.
+    """
+    strides = [float(one) for one in np.geomspace(*span, STRENGTHS)]
+    found = [left(strength) for strength in strides]
+    wanted = 1 - removed * min(1.0, (1 - min(found)) / LEVELS[-1])
+    reached = next((place for place, one in enumerate(found) if one <= wanted + SAME), None)
+    if reached is None:
+        return strides[int(np.argmin(found))]
+    low, high = strides[max(reached - 1, 0)], strides[reached]
     for _ in range(HALVINGS):
         middle = float(np.sqrt(low * high))
-        low, high = (low, middle) if left(middle) <= wanted else (middle, high)
+        low, high = (low, middle) if left(middle) <= wanted + SAME else (middle, high)
     return high
 
 
