@@ -104,22 +104,6 @@ class Regions:
         return soft
 
     @cached_property
-    def detail(self) -> Array:
-        """CT: what soft tissue differs by from its mean over `DETAIL_MM` around, in HU; full grid, 0 elsewhere.
-
-        The mean is taken over soft tissue alone, so that lung, bone and air leave no edges in it: noise, texture, streaks and
-        rings are what remains.
-        """
-        from scipy import ndimage
-
-        rows, columns = (2 * max(1, round(DETAIL_MM / 2 / spacing)) + 1 for spacing in self.image.spacing_mm)
-        inside = self.soft_tissue
-        kept = np.where(inside, self.image.array, np.float32(0)).astype(np.float32, copy=False)
-        sums = ndimage.uniform_filter(kept, (rows, columns), mode="constant")
-        share = ndimage.uniform_filter(inside.astype(np.float32), (rows, columns), mode="constant")
-        return np.where(inside, kept - sums / np.maximum(share, np.float32(1e-3)), np.float32(0))
-
-    @cached_property
     def table(self) -> Mask:
         """CT: the couch below the body, with what lies on it; decimated grid, empty where columns run along the patient."""
         orientation = self.image.frame.header.orientation

@@ -55,17 +55,15 @@ def rings() -> Iterator[Condition]:
     """Yield closed rings and arcs of a quarter, one cell of the metric wide.
 
     Of the cells between the smallest radius and the edge one row has the ring; cells count by their radius. Of the groups of four
-    sectors that touch an arc of nine, eight have it in their median, two have half of it less what then looks like chance.
+    sectors that touch an arc of nine, six hold it in all six pairs of sectors, two in three of them, two in one.
     """
     y, x = plane()
     step = ct_rings.CELL_PIXELS * PIXEL_MM
     cell = int(RING_MM / step)
     at = (np.hypot(y, x) / step).astype(int) == cell
     quarter = at & (y >= 0) & (x > 0)
-    reach = round(ct_rings.WINDOW_MM / 2 / step)
-    share = cell / np.arange(int(ct_rings.MIN_RADIUS_MM / step), int(RADIUS_MM / step) - reach).sum()
-    halves = 0.25 - (ct_rings.CHANCE / 4) ** 2
-    groups = (ARC_SECTORS - 1 + 2 * halves) / ct_rings.SECTORS
+    share = cell / np.arange(int(ct_rings.MIN_RADIUS_MM / step), int(RADIUS_MM / step)).sum()
+    groups = (ARC_SECTORS - 3 + 2 * 3 / 6 + 2 * 1 / 6) / ct_rings.SECTORS
     for height in (0.0, 10.0, 40.0):
         ring, arc = (
             noisy(disc(RADIUS_MM, soft_hu=SOFT_HU + height * at)),

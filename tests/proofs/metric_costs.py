@@ -30,7 +30,7 @@ BARS: Final = {"CT": ("25 ms", "5 s"), "MR": ("", ""), "PT": ("", "")}
 """For one frame on one thread, and for the series on two processes."""
 UNITS: Final = {"CT": Unit.HU, "MR": Unit.ARBITRARY, "PT": Unit.BQ_PER_ML}
 ROUNDS: Final = 15
-SHARED: Final = {"CT": ("body", "soft_tissue", "detail"), "MR": ("body", "inside", "air"), "PT": ("body", "inside")}
+SHARED: Final = {"CT": ("body", "soft_tissue"), "MR": ("body", "inside", "air"), "PT": ("body", "inside")}
 """Regions that several metrics use: made once a frame."""
 
 Row = tuple[str, str, str]
