@@ -11,7 +11,7 @@ from medqa.training.evidence import Row
 from tests.proofs.metrics import outcome
 
 
-@pytest.mark.parametrize("modality", ["CT"])
+@pytest.mark.parametrize("modality", sorted(EXPECTED))
 def test_every_declared_quantity_and_degradation_exists(modality: str) -> None:
     declared = EXPECTED[modality]
     quantities = {name for metric in METRICS[modality] for name in metric.quantities}
