@@ -3,11 +3,12 @@
     value = 100 x sum of SUV over the focus / sum of SUV over the body, all frames
 
 What stayed under the skin at the injection never reached the organs: their SUV reads low by that share (Osman et al., FDG dose
-extravasations in PET/CT: frequency and impact on SUV measurements, Front Oncol 2011; 1:41; doi 10.3389/fonc.2011.00041). A focus is
-a connected place over SUV 2 whose smoothed maximum passes 4. It lies at an arm if it is 110 mm or more from the middle of the body
-and either in a part of it less than 130 mm wide or less than 20 mm below its border at the side (an arm that touches the trunk), or
-if it is 180 mm or more from the middle: brain, heart, kidneys and bladder do not. Legs from the knee down are as narrow, but closer
-to the middle. 0 % means that none is seen; arms that the field of view leaves out are not.
+extravasations in PET/CT: frequency and impact on SUV measurements, Front Oncol 2011; 1:41; doi 10.3389/fonc.2011.00041). A focus
+is a connected place over SUV 2 whose smoothed maximum passes 4. It lies at an arm if it is 110 mm or more from the middle of the
+body and either in a part of it less than 130 mm wide or at its very side (an arm that touches the trunk: at most 16 mm inside of
+where the body ends 40 mm in front of it and behind it, which its own glare leaves free), or if it is 180 mm or more from the
+middle: brain, heart, kidneys and bladder do not. Legs from the knee down are as narrow, but closer to the middle. 0 % means that
+none is seen; arms that the field of view leaves out are not.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ PEAK_SUV: Final = 4.0
 LIMB_FROM_MIDDLE_MM: Final = 110.0
 LIMB_WIDTH_MM: Final = 130.0
 BESIDE_TRUNK_MM: Final = 180.0
-UNDER_SKIN_MM: Final = 20.0
+AT_THE_SIDE_MM: Final = 16.0
+GLARE_MM: Final = 40.0
+NO_SIDE_MM: Final = 999.0
 MAX_FOCI: Final = 6
 SAME_FOCUS_MM: Final = 25.0
 MIN_LENGTH_MM: Final = 12.0
@@ -52,8 +55,8 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        `middle`, `total`, and `foci` as (x, y, width of the body there, depth below its border at the side, sum of SUV); None
-        without SUV or body.
+        `middle`, `total`, and `foci` as (x, y, width of the body there, distance from its side, sum of SUV); None without SUV or
+        body.
     """
     seen = field(regions)
     if seen is None or not seen.body.any():
@@ -79,30 +82,37 @@ def _foci(seen: Field) -> list[list[float]]:
     for place in np.argsort(-sums)[:MAX_FOCI]:
         at = labels == hot[place]
         row, column = (round(float(axis)) for axis in ndimage.center_of_mass(at))
-        width, depth = _width(seen.body[row] | at[row], column)
         found.append(
             [
                 round(float(seen.x[row, column]), 1),
                 round(float(seen.y[row, column]), 1),
-                round(width * seen.spacing_mm[1], 1),
-                round(depth * seen.spacing_mm[1], 1),
+                round(_width(seen.body[row] | at[row], column) * seen.spacing_mm[1], 1),
+                round(_from_side(seen, row, column), 1),
                 round(float(sums[place]), 1),
             ]
         )
     return found
 
 
-def _width(line: Mask, column: int) -> tuple[int, int]:
-    """Return how many elements of a row hang together around `column`, and how far it is from the nearer end of these."""
+def _width(line: Mask, column: int) -> int:
+    """Return how many elements of a row hang together around `column`."""
     gaps = np.flatnonzero(~line)
     left, right = gaps[gaps < column], gaps[gaps > column]
-    first, last = int(left[-1]) + 1 if left.size else 0, int(right[0]) - 1 if right.size else line.size - 1
-    return last - first + 1, min(column - first, last - column)
+    return int((right[0] if right.size else line.size) - (left[-1] if left.size else -1) - 1)
 
 
-def _at_an_arm(away: float, width: float, depth: float) -> bool:
-    narrow = away >= LIMB_FROM_MIDDLE_MM and (width <= LIMB_WIDTH_MM or depth <= UNDER_SKIN_MM)
-    return narrow or away >= BESIDE_TRUNK_MM
+def _from_side(seen: Field, row: int, column: int) -> float:
+    """Return how far inside of the body's side a place lies, in mm; the side is that of the rows beyond the glare."""
+    away = np.abs(np.arange(seen.body.shape[0]) - row) * seen.spacing_mm[0] > GLARE_MM
+    columns = np.flatnonzero(seen.body[away].any(axis=0))
+    if columns.size == 0:
+        return NO_SIDE_MM
+    return float(min(column - columns[0], columns[-1] - column)) * seen.spacing_mm[1]
+
+
+def _at_an_arm(away: float, width: float, from_side: float) -> bool:
+    aside = away >= LIMB_FROM_MIDDLE_MM and (width <= LIMB_WIDTH_MM or from_side <= AT_THE_SIDE_MM)
+    return aside or away >= BESIDE_TRUNK_MM
 
 
 def focus(series: Series, partials: Sequence[Partial | None]) -> tuple[float, tuple[int, int] | None]:
@@ -124,8 +134,8 @@ def focus(series: Series, partials: Sequence[Partial | None]) -> tuple[float, tu
     # Chains of foci in neighbouring frames that lie on top of each other: [last index, x, y, first index, sum].
     chains: list[list[float]] = []
     for index, partial in enumerate(partials):
-        for x, y, width, depth, amount in [] if partial is None else partial["foci"]:
-            if not _at_an_arm(abs(x - middle), width, depth):
+        for x, y, width, from_side, amount in [] if partial is None else partial["foci"]:
+            if not _at_an_arm(abs(x - middle), width, from_side):
                 continue
             below = [one for one in chains if one[0] in (index - 1, index) and math.hypot(x - one[1], y - one[2]) < SAME_FOCUS_MM]
             chain = below[0] if below else [index, x, y, index, 0.0]
