@@ -141,3 +141,21 @@ def test_the_grain_of_a_real_cylinder_is_that_of_its_autocorrelation(data: Path)
     neighbour = float((box[:, :, 1:] * box[:, :, :-1]).mean() / (box**2).mean())
     width = 2.3548 * images[0].spacing_mm[0] / (2 * np.sqrt(-np.log(neighbour)))
     assert measured(pt_texture.METRIC, series).value == pytest.approx(width, rel=0.15)
+
+
+# NEMA phantom: two regions placed by hand in the background, clear of spheres, lung insert and wall in every slice.
+NEMA_CENTRES, NEMA_RADIUS_MM = ((68.0, 134.0), (68.0, 56.0)), 20.0
+"""Row and column of the middle of each."""
+
+
+@pytest.mark.parametrize("name", ["pt_nemaiq_recon1", "pt_nemaiq_recon2"])
+def test_the_noise_of_a_nema_phantom_is_that_of_regions_placed_by_hand(data: Path, real_series: list[str], name: str) -> None:
+    series, images = scan(data / "pt" / f"{name}.zip")
+    row, column = np.mgrid[: series.frames[0].header.rows, : series.frames[0].header.columns]
+    by_hand = []
+    for centre in NEMA_CENTRES:
+        region = np.hypot(row - centre[0], column - centre[1]) * images[0].spacing_mm[0] <= NEMA_RADIUS_MM
+        by_hand += [float(image.array[region].std(ddof=1) / image.array[region].mean()) for image in images]
+    found = measured(pt_body_cov.METRIC, series)
+    assert found.value == pytest.approx(100 * np.mean(by_hand), rel=0.1)
+    real_series.append(name)
