@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MODALITIES: Final = ("CT", "MR", "PT")
 Key = tuple[str, int]
+Companions = Callable[[Series], Sequence[Series]]
+"""Finds what else of the study of a series it may be measured against."""
 EXPLAIN_FRAMES: Final = 3
 EXPLAIN_WITHIN_S: Final = 8.0
 _SR_FILES: Final = "*-SR.dcm"
@@ -97,12 +99,18 @@ class Judges:
         return self._by_modality.get(modality, self._any)
 
 
+def by_itself(series: Series) -> Sequence[Series]:
+    """Return nothing: a series that is judged by itself."""
+    return ()
+
+
 def judge(
     reading: Reading,
     evidence: Mapping[Key, FrameEvidence],
     accumulator: assess.Accumulator,
     refused: Sequence[LeftOut] = (),
     judged_at: str | None = None,
+    companions: Companions = by_itself,
 ) -> Judged:
     """Judge the parts of one Series Instance UID.
 
@@ -118,11 +126,16 @@ def judge(
         What could not be read, with its reason: unreadable images put a doubt on the series.
     judged_at
         ISO 8601.
+    companions
+        Asked for the CT of the study of a PET, and of nothing else.
     """
     left_out = tuple(sorted((*reading.left_out, *refused), key=lambda item: (item.name, item.kind)))
     lost = [item for item in left_out if item.kind == "unreadable"]
     series = tuple(_with_lost(part, lost) for part in reading.series)
-    assessments = tuple(accumulator.conclude(part, evidence, judged_at=judged_at) for part in series)
+    assessments = tuple(
+        accumulator.conclude(part, evidence, companions=companions(part) if part.modality == "PT" else (), judged_at=judged_at)
+        for part in series
+    )
     return Judged(series=series, assessments=assessments, left_out=left_out)
 
 
@@ -152,12 +165,13 @@ def assess_from_disk(
     settings: Settings,
     progress: Callable[[int, int], None] | None = None,
     *,
+    companions: Sequence[Series] = (),
     unusable: Sequence[Unusable] = (),
     judged_at: str | None = None,
 ) -> Assessment:
-    """Judge one series whose files are all there."""
+    """Judge one series whose files are all there; `companions` are the other series beside it."""
     accumulator = _accumulator(series.modality, scorers, unusable, settings)
-    return accumulator.conclude(series, {}, judged_at=judged_at, progress=progress)
+    return accumulator.conclude(series, {}, companions=companions, judged_at=judged_at, progress=progress)
 
 
 def unreadable(

@@ -28,7 +28,7 @@ from medqa.errors import MedqaError, NotApplicable
 from medqa.findings import NOT_CHECKED
 from medqa.live import LiveWarnings
 from medqa.measurement import Measurement
-from medqa.metrics import METRICS, frame_partials
+from medqa.metrics import METRICS, PAIRS, ct_of_pet, frame_partials
 from medqa.policy import judge
 from medqa.provenance import collect
 from medqa.series import Frame, FrameImage, Series
@@ -97,10 +97,14 @@ class Accumulator:
         series: Series,
         evidence: Mapping[Key, FrameEvidence],
         *,
+        companions: Sequence[Series] = (),
         judged_at: str | None = None,
         progress: Progress | None = None,
     ) -> Assessment:
         """Return the assessment of a series; frames without current evidence are decoded now, and those only.
+
+        A PET is also measured against the CT of its study. What that comes to depends on which CT is at hand, so that it is shown
+        and nothing more: verdict and predictions are made without it.
 
         Parameters
         ----------
@@ -108,6 +112,8 @@ class Accumulator:
             In its final order.
         evidence
             By SOP Instance UID and frame number; entries of other frames are ignored.
+        companions
+            Other series; of these a PET takes a CT of its study, and any other series none.
         judged_at
             ISO 8601 time for the provenance.
         progress
@@ -119,6 +125,7 @@ class Accumulator:
         findings = [one for check in CHECKS.get(series.modality, ()) for one in check(series, ordered)]
         findings += _located(series, ordered)
         judgement = judge(self._settings.policy, measurements, predictions, findings)
+        beside, unmatched = _measure_pairs(series, ordered, companions)
         scorers = self._of(series.modality)
         empty = not series.frames
         return Assessment(
@@ -128,10 +135,10 @@ class Accumulator:
             reason="not_judged_empty" if empty else judgement.reason,
             reason_values={} if empty else judgement.reason_values,
             provenance=collect({one.name: one.digest for one in scorers}, self._settings, series.frames, judged_at),
-            measurements=tuple(measurements),
+            measurements=(*measurements, *beside),
             predictions=tuple(predictions),
             findings=judgement.findings,
-            not_checked=(*unmeasured, *unpredicted, *self._not_checked),
+            not_checked=(*unmeasured, *unmatched, *unpredicted, *self._not_checked),
         )
 
     def _of(self, modality: str) -> list[Scorer]:
@@ -197,11 +204,13 @@ def assess(
     settings: Settings,
     progress: Progress | None = None,
     *,
+    companions: Sequence[Series] = (),
     judged_at: str | None = None,
     not_checked: Sequence[NotChecked] = (),
 ) -> Assessment:
     """Return the assessment of a series that is there as a whole."""
-    return Accumulator(scorers, settings, not_checked).conclude(series, {}, judged_at=judged_at, progress=progress)
+    accumulator = Accumulator(scorers, settings, not_checked)
+    return accumulator.conclude(series, {}, companions=companions, judged_at=judged_at, progress=progress)
 
 
 def _scores(scorer: Scorer, modality: str) -> bool:
@@ -228,8 +237,35 @@ def _measure(series: Series, evidence: Sequence[FrameEvidence]) -> tuple[list[Me
         try:
             measurements += metric.measure(series, [one.partials.get(metric.name) for one in evidence])
         except NotApplicable as error:
-            missing.append(NotChecked(what=metric.name, reason=str(error.values["reason"]), values=_told(error)))
+            missing.append(_not_measured(metric.name, error))
     return measurements, missing
+
+
+def _measure_pairs(
+    series: Series, evidence: Sequence[FrameEvidence], companions: Sequence[Series]
+) -> tuple[list[Measurement], list[NotChecked]]:
+    """Measure a PET against the CT of its study; nothing at all for any other series."""
+    if series.modality != "PT" or not series.frames:
+        return [], []
+    ct = ct_of_pet.choose(series, companions)
+    if ct is None:
+        reason = "not_matched" if ct_of_pet.of_study(series, companions) else "no_ct_of_study"
+        # A PET that no CT has corrected may well come without one: that is nothing to tell.
+        told = reason == "not_matched" or ct_of_pet.has_used_ct(series)
+        return [], [NotChecked(what=pair.name, reason=reason) for pair in PAIRS if told]
+    seen, others = ct_of_pet.partials(series, ct)
+    measurements: list[Measurement] = []
+    missing: list[NotChecked] = []
+    for pair in PAIRS:
+        try:
+            measurements.append(pair.combine(series, [one.partials.get(pair.name) for one in evidence], seen, others[pair.name]))
+        except NotApplicable as error:
+            missing.append(_not_measured(pair.name, error))
+    return measurements, missing
+
+
+def _not_measured(name: str, error: NotApplicable) -> NotChecked:
+    return NotChecked(what=name, reason=str(error.values["reason"]), values=_told(error))
 
 
 def _located(series: Series, evidence: Sequence[FrameEvidence]) -> list[Finding]:

@@ -154,6 +154,7 @@ NOT_CHECKED: Final[frozenset[str]] = frozenset(
         "header_silent",  # values: keyword
         "header_contradicts",
         "not_matched",
+        "no_ct_of_study",
         "not_localisable",
         "no_calibration",
         "no_prior",

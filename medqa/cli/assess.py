@@ -58,6 +58,7 @@ def run(
                 shelf.scorers,
                 settings,
                 step(f"judging series {number}"),
+                companions=reading.series,
                 unusable=shelf.unusable,
                 judged_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
