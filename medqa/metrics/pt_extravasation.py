@@ -173,4 +173,4 @@ def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
     return [finding("pt_extravasation", values={"value": round(share, 2)}, frames=frames)]
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, axial=True)

@@ -56,4 +56,4 @@ def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
     return [finding("pt_liver_suv_implausible", values={"value": round(value, 2), "low": low, "high": high})]
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, axial=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medqa.acquisition import PTAcquisition
-from medqa.metrics import pt_liver_cov, pt_liver_suv
+from medqa.metrics import pt_bed_steps, pt_blood_suv, pt_extravasation, pt_liver_cov, pt_liver_suv
 from medqa.metrics.pt_liver import widest
 from tests.science.pt_factories import Body, measured, noisy, partials_of, refusal, series_of
 
@@ -54,3 +54,9 @@ def test_bad_input_has_no_value() -> None:
         assert refusal(pt_liver_suv.METRIC, series_of([one] * 30)) == "no_liver"
     assert refusal(pt_liver_suv.METRIC, series_of(SLICES[20:21])) == "no_liver"
     assert refusal(pt_liver_suv.METRIC, series_of(SLICES, position_mm=None)) == "no_liver"
+
+
+@pytest.mark.parametrize("metric", [pt_liver_suv, pt_blood_suv, pt_extravasation, pt_bed_steps], ids=lambda one: one.NAME)
+def test_what_needs_slices_across_the_patient_does_not_look_at_others(metric) -> None:
+    coronal = series_of(SLICES[:30], orientation=((1.0, 0.0, 0.0), (0.0, 0.0, -1.0)))
+    assert refusal(metric.METRIC, coronal) == "not_axial"

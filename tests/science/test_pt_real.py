@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
+from medqa.errors import NotApplicable
 from medqa.metrics import (
     pt_bed_steps,
     pt_blood_suv,
     pt_body_cov,
+    pt_ct_overlap,
     pt_extravasation,
     pt_liver_cov,
     pt_liver_suv,
@@ -132,6 +135,25 @@ def test_the_noise_of_a_real_cylinder_is_that_of_a_region_placed_by_hand(data: P
     found = measured(pt_body_cov.METRIC, series)
     assert found.value == pytest.approx(100 * np.mean(by_hand), rel=0.1)
     real_series.append(name)
+
+
+def test_a_real_cylinder_lies_where_its_ct_shows_it(data: Path, real_series: list[str]) -> None:
+    """De-identification gave the two series frames of reference of their own; their coordinates are one."""
+    names = "pt_ingenuity_cylinder_suvval", "ct_ingenuity_cylinder_suvval"
+    series, parts = [], []
+    for name in names:
+        one, images = scan(data / "pt" / f"{name}.zip")
+        series.append(one)
+        parts.append(partials(pt_ct_overlap.PAIR, images))
+    with pytest.raises(NotApplicable):
+        pt_ct_overlap.PAIR.combine(series[0], parts[0], series[1], parts[1])
+    pet_scan, ct_scan = (dataclasses.replace(one, header=Dataset()) for one in series)
+    found = pt_ct_overlap.PAIR.combine(pet_scan, parts[0], ct_scan, parts[1]).value
+    assert 0.95 < found <= 1
+    # Two circles of 102 mm, 40 mm apart, share 0.752 of their area.
+    moved = [{**part, "centre": [part["centre"][0] + 40, part["centre"][1]]} for part in parts[1]]
+    assert pt_ct_overlap.PAIR.combine(pet_scan, parts[0], ct_scan, moved).value == pytest.approx(0.752, abs=0.03)
+    real_series.extend(names)
 
 
 def test_the_grain_of_a_real_cylinder_is_that_of_its_autocorrelation(data: Path) -> None:
