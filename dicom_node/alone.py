@@ -7,12 +7,14 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Protocol
 
 from dicom_node import telemetry
 from dicom_node.catalogue import Catalogue
+from dicom_node.companions import ct_of
 from dicom_node.gathered import Gathered
 from dicom_node.process import Judged, Judges, judge
 from dicom_node.records import SeriesRecord
@@ -94,7 +96,7 @@ class Alone:
 def judge_stored(catalogue: Catalogue, series_uid: str, revision: int, accumulator: Accumulator, judged_at: str) -> Judged:
     """Judge what the catalogue holds of a revision, from its files."""
     gathered = Gathered.of(catalogue.instances_of(series_uid, revision=revision, judged=True))
-    return judge(gathered.reading(), {}, accumulator, gathered.refused, judged_at)
+    return judge(gathered.reading(), {}, accumulator, gathered.refused, judged_at, partial(ct_of, catalogue))
 
 
 def _judge(

@@ -134,6 +134,10 @@ class Catalogue(Jobs):
         """Return revisions in the order in which they were opened."""
         return self._series(rows.recorded().where(revisions.c.id > after_id).order_by(revisions.c.id).limit(limit))
 
+    def of_study(self, study_uid: str) -> list[SeriesRecord]:
+        """Return every revision of the series of a study, in the order in which they were opened."""
+        return self._series(rows.recorded().where(series.c.study_uid == study_uid).order_by(revisions.c.id))
+
     def instances_of(
         self,
         series_uid: str,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dicom_node.gathered import Gathered
-from dicom_node.process import Judged, Key, judge
+from dicom_node.process import Companions, Judged, Key, by_itself, judge
 from dicom_node.records import SeriesRecord, StoredInstance
 from medqa.assess import Accumulator, LiveWarnings
 from medqa.assessment import Finding, FrameEvidence
@@ -109,9 +109,10 @@ class Stream:
         warnings = [warning for one in evidence for warning in self._learn(by_key[one.key], one)]
         return evidence, warnings
 
-    def conclude(self, judged_at: str) -> Judged:
+    def conclude(self, judged_at: str, companions: Companions = by_itself) -> Judged:
         """Judge what is here now."""
-        judged = judge(self._gathered.reading(), self._evidence, self._accumulator, self._gathered.refused, judged_at)
+        reading, refused = self._gathered.reading(), self._gathered.refused
+        judged = judge(reading, self._evidence, self._accumulator, refused, judged_at, companions)
         messages = {finding.message for assessment in judged.assessments for finding in assessment.findings}
         self.gap = bool(messages & GAPS)
         return judged

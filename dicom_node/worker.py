@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -19,6 +20,7 @@ import structlog
 from dicom_node import telemetry
 from dicom_node.alone import Alone, Load
 from dicom_node.catalogue import Catalogue
+from dicom_node.companions import ct_of
 from dicom_node.completion import Completion, completion
 from dicom_node.evidence import EvidenceCache
 from dicom_node.process import Judges, unreadable
@@ -80,6 +82,7 @@ class Follower:
         self._cache = cache
         self._alone = alone
         self._clock = clock
+        self._companions = partial(ct_of, catalogue)
         self._streams: dict[Key, Stream] = {}
         self._suspects: list[SeriesRecord] = []
         """Open revisions whose last attempt ended with the process, or with an error: not streamed again."""
@@ -188,7 +191,7 @@ class Follower:
         due = completion(record, self._settings.completion, self._clock(), gap=stream.gap)
         if due.provisional and stream.document is None:
             self._note(stream)
-            document = stream.document = self._settled(record, stream.conclude(self._now()).document())
+            document = stream.document = self._settled(record, stream.conclude(self._now(), self._companions).document())
             self._catalogue.clear_attempt(record.series_uid, record.revision)
             stream.noted = False
             verdict = document["verdict"]

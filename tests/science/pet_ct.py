@@ -67,19 +67,19 @@ def form(
     )
 
 
-def save_pet(folder: Path, **values: Any) -> None:
-    study.save(folder, pet_slices(), form("PT", PET, **values))
+def save_pet(folder: Path, grid: Grid = PET, **values: Any) -> None:
+    study.save(folder, pet_slices(grid), form("PT", grid, **values))
 
 
 def save_ct(folder: Path, grid: Grid = CT, **values: Any) -> None:
     study.save(folder, ct_slices(grid), form("CT", grid, **values))
 
 
-def outline_overlap(shift_mm: float, grid: Grid = CT) -> float:
+def outline_overlap(shift_mm: float, grid: Grid = CT, pet: Grid = PET) -> float:
     """Return the Dice overlap of the patient's outline with itself, moved to the left."""
     one = patient()
     both = total = 0
-    for z in PET.heights_mm:
+    for z in pet.heights_mm:
         bodies = []
         for offset in (0.0, shift_mm):
             moved = np.roll(anatomy_pet.paint_slice(one, grid, float(z)) > 0, round(offset / grid.pixel_mm), axis=1)
