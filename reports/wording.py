@@ -36,6 +36,7 @@ _UNIT_SYMBOLS: Final[dict[str, str]] = {
     Unit.SUVBW.value: "SUV",
     Unit.PERCENT.value: "%",
     Unit.PER_MM.value: "1/mm",
+    Unit.MBQ_MIN_PER_KG.value: "MBq·min/kg",
     Unit.ARBITRARY.value: "",
     Unit.ONE.value: "",
     Unit.DEGREE.value: "°",
