@@ -187,7 +187,11 @@ def page(modality: str, outcomes: dict[tuple[str, str], Outcome], test: Sequence
         one = outcomes[quantity, kind]
         what = "of the clean spread" if one.expected is Effect.BLIND else "of patients"
         lines.append(f"| `{quantity}` | {kind} | {one.expected.value} | {100 * one.share:.0f} % {what} | {one.patients} |")
-    lines += ["", f"Usual ranges are of training scans, {single} frame{'s' * (single > 1)} each."]
+    lines += [
+        "",
+        f"Usual ranges are of training scans, up to {single} frame{'s' * (single > 1)} each. Tables are made anew with every run; the",
+        "figures within a metric's own text were read on training scans when it was made.",
+    ]
     for metric in METRICS[modality]:
         lines += section(metric, learnt)
     return "\n".join(lines) + "\n"
