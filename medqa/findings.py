@@ -70,6 +70,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit
     "mr_ghosting_high": FindingKind(_AGAINST, Reason.MR_GHOST),  # value, limit (percent)
     "mr_jumps": FindingKind(_NOTE, own("mr_jumps", "Slices of another brightness")),  # percent
+    "mr_spikes": FindingKind(_NOTE, own("mr_spikes", "Stripes from spikes in k-space")),  # percent
     # PET
     "pt_liver_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit (percent)
     "pt_body_cov_high": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit (percent)

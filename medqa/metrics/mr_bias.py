@@ -1,70 +1,123 @@
-"""MR shading: the strength of the bias field that N4 finds, as its coefficient of variation within the body.
+"""MR shading: the strength of the bias field, as its coefficient of variation within the body.
 
-Source: Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 2010; 29:1310-1320 (10.1109/TMI.2010.2046908),
-as SimpleITK has it. The field is smooth, so that frames are halved until they have about 64 pixels a side. Each frame is corrected
-alone: what differs from slice to slice is `mr_jumps`. What anatomy itself has of slow changes (dark lungs, bright fat) counts too:
-the figure tells shading within one kind of scan, not between kinds.
+On means of about 32 by 32 blocks, whose noise is small: the logarithm of the field is a polynomial of second order whose slopes
+explain the differences between blocks at a distance of two; borders of tissues are outliers, which lose their weight (Cauchy's).
+The body is sought again in the corrected image, so that its dark side stays in. Each frame is corrected alone: what differs from
+slice to slice is `mr_jumps`. What anatomy itself has of slow changes (bright fat behind, a coil on one side) counts too, and a field
+against them makes the value smaller at first: the figure tells shading within one kind of scan, not between kinds.
+
+N4 (Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 2010; 29:1310-1320, 10.1109/TMI.2010.2046908) is
+what this stands for, and was tried first: on 48 pixels a side with 12 iterations on each of two levels it takes 15 ms and has found
+a tenth to a fifth of a known field by then, while the body, whose dark side fell under its threshold, lost the rest. Fields of 0, 10,
+20, 35 and 60 % on clean train scans read 2, 5, 5, 3 and 2 % (medians). The polynomial reads 14, 19, 27, 43 and 64 % in 2 ms, strictly
+rising in 92 % of the scans (0 % before). N4 on what the polynomial leaves, with what time allows (4 iterations on half the grid,
+8 ms), moved the medians by less than 1 %: it was left out.
+
+Source of slopes of the logarithm with outliers: Zheng Y, Grossman M, Awate SP, Gee JC, MICCAI 2009 (sparse gradients of fields).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial, present
 from medqa.metrics.mr_air import MIN_FOREGROUND
-from medqa.regions import Regions
+from medqa.regions import Mask, Regions, foreground_threshold
 from medqa.series import Series
-from medqa.volume import Array
 
 NAME: Final = "mr_bias"
-SOURCE: Final = "Tustison et al., IEEE Trans Med Imaging 2010;29:1310"
-SIDE: Final = 48
-ITERATIONS: Final = (12, 12)
-CONTROL_POINTS: Final = 4
-MIN_PIXELS: Final = 100
+SOURCE: Final = "Zheng et al., MICCAI 2009"
+SIDE: Final = 32
+"""Blocks along the longer side."""
+ROUNDS: Final = 3
+"""How often the body is sought and the field fitted."""
+STEPS: Final = 8
+"""Re-weighted fits in a round."""
+DISTANCE: Final = 2
+"""Blocks between the two of a difference."""
+OUTLIER: Final = 0.7
+"""Robust deviations at which a difference has half its weight."""
+MAX_LOG: Final = 2.0
+"""A field stronger than e^2 either way is extrapolated, not seen."""
+MIN_BLOCKS: Final = 40
+
+Values = NDArray[np.float64]
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the coefficient of variation (percent) of the field; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    step = max(1, round(max(regions.body.shape) / SIDE))
-    body = regions.body[::step, ::step]
-    values = _mean_of_blocks(np.nan_to_num(regions.image.array), regions.step * step, body.shape)
-    mask = body & (values > 0)
-    if mask.sum() < MIN_PIXELS:
+    found = bias_field(means_of_blocks(np.abs(np.nan_to_num(regions.image.array))))
+    if found is None:
         return None
-    field = bias_field(values, mask)[mask]
-    return {"variation": 100.0 * float(field.std() / field.mean())}
+    field, mask = found
+    return {"variation": 100.0 * float(field[mask].std() / field[mask].mean())}
 
 
-def bias_field(values: Array, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
-    """Return the field that N4 finds, `(y, x)`, up to a factor."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(np.asarray(values, dtype=np.float32))
-    corrector = sitk.N4BiasFieldCorrectionImageFilter()
-    corrector.SetMaximumNumberOfIterations(list(ITERATIONS))
-    corrector.SetNumberOfControlPoints([CONTROL_POINTS, CONTROL_POINTS])
-    corrector.SetNumberOfThreads(1)
-    corrector.Execute(image, sitk.GetImageFromArray(mask.astype(np.uint8)))
-    return np.asarray(np.exp(sitk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image))), dtype=np.float32)
+def means_of_blocks(array: NDArray[Any]) -> Values:
+    """Return means of square blocks, about `SIDE` along the longer side; what is left over at the ends is left out."""
+    side = max(1, round(max(array.shape) / SIDE))
+    rows, columns = (size // side for size in array.shape)
+    return np.asarray(array[: rows * side, : columns * side].reshape(rows, side, columns, side).mean(axis=(1, 3)), dtype=np.float64)
 
 
-def _mean_of_blocks(array: Array, side: int, shape: tuple[int, ...]) -> Array:
-    """Return means of blocks of `side` pixels, on a grid of `shape`; means keep noise from being taken for tissue."""
+def bias_field(values: Values) -> tuple[Values, Mask] | None:
+    """Return the field, `(y, x)`, up to a factor, and the body; None where there is too little of it."""
     from scipy import ndimage
 
-    smooth = ndimage.uniform_filter(array, side, mode="nearest")
-    rows, columns = (
-        np.minimum(np.arange(size) * side + side // 2, limit - 1) for size, limit in zip(shape, array.shape, strict=True)
-    )
-    return np.asarray(smooth[np.ix_(rows, columns)], dtype=np.float32)
+    shapes = _shapes(*values.shape)
+    factors = np.zeros(len(shapes))
+    logarithm = np.log(np.maximum(values, 1e-9 * max(float(values.max()), 1e-30)))
+    field, mask = np.ones_like(values), np.zeros(values.shape, dtype=bool)
+    for number in range(ROUNDS):
+        shown = values / field
+        mask = ndimage.binary_fill_holes(shown > foreground_threshold(shown.astype(np.float32), "MR")) & (values > 0)
+        if mask.sum() < MIN_BLOCKS:
+            return None
+        # The rim holds blocks that are part air; the first body may be too thin to do without it.
+        factors = _fitted(logarithm, ndimage.binary_erosion(mask) if number else mask, shapes, factors)
+        log_field = np.tensordot(factors, shapes, 1)
+        field = np.exp(np.clip(log_field - log_field[mask].mean(), -MAX_LOG, MAX_LOG))
+    return field, mask
+
+
+@lru_cache(maxsize=16)
+def _shapes(rows: int, columns: int) -> Values:
+    """Return y, x, xy, y^2 and x^2 on a grid, -1 to 1 along its longer side, `(5, y, x)`."""
+    half = (max(rows, columns) - 1) / 2 or 1.0
+    y, x = np.meshgrid(*((np.arange(size) - (size - 1) / 2) / half for size in (rows, columns)), indexing="ij")
+    return np.stack([y, x, y * x, y * y, x * x])
+
+
+def _fitted(logarithm: Values, mask: Mask, shapes: Values, start: Values) -> Values:
+    """Return the factors of the shapes whose differences follow those of the logarithm, outliers aside."""
+    seen, modelled = [], []
+    for ahead, here in (
+        ((slice(DISTANCE, None), slice(None)), (slice(None, -DISTANCE), slice(None))),
+        ((slice(None), slice(DISTANCE, None)), (slice(None), slice(None, -DISTANCE))),
+    ):
+        both = mask[ahead] & mask[here]
+        seen.append((logarithm[ahead] - logarithm[here])[both])
+        modelled.append((shapes[:, *ahead] - shapes[:, *here])[:, both])
+    difference, model = np.concatenate(seen), np.concatenate(modelled, axis=1)
+    if difference.size < MIN_BLOCKS:
+        return start
+    factors: Values = start
+    for _ in range(STEPS):
+        rest = difference - factors @ model
+        spread = max(OUTLIER * 1.4826 * float(np.median(np.abs(rest))), 1e-4)
+        weighted = model / (1 + (rest / spread) ** 2)
+        normal = weighted @ model.T + 1e-3 * np.eye(len(start))
+        factors = np.asarray(np.linalg.solve(normal, weighted @ difference), dtype=np.float64)
+    return factors
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

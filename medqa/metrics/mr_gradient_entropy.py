@@ -2,7 +2,9 @@
 
     h = |gradient| / sum of |gradient|,     entropy = - sum h ln h / ln n
 
-over the n pixels of the body. A sharp and quiet image has its gradients at few edges; noise, ghosts and motion spread them.
+over the n pixels of the frame, air included: a sharp and quiet image has its gradients at few edges, while noise, ghosts and
+motion spread them. Over the body alone, which was tried first, ghosts raised it in half of the clean train scans only (now in nine
+of ten), since most of what they change is air. White noise ends near 0.98: more noise hardly moves an image that begins there.
 Source: McGee KP, Manduca A, Felmlee JP, Riederer SJ, Ehman RL. Image metric-based correction (autocorrection) of motion effects.
 JMRI 2000; 11:174-181: of 24 measures the one that followed motion best. Divided here by ln n, so that sizes can be compared.
 """
@@ -24,22 +26,22 @@ from medqa.series import Series
 
 NAME: Final = "mr_gradient_entropy"
 SOURCE: Final = "McGee et al., JMRI 2000;11:174"
-MIN_PIXELS: Final = 500
+MIN_SIDE: Final = 16
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the entropy of a frame; None for an end of the stack or where nothing changes."""
-    if regions.body_share < MIN_FOREGROUND:
+    if regions.body_share < MIN_FOREGROUND or min(regions.image.array.shape) < MIN_SIDE:
         return None
     rows_mm, columns_mm = regions.image.spacing_mm
     down, across = np.gradient(np.nan_to_num(regions.image.array), rows_mm, columns_mm)
-    steep = np.hypot(down, across)[regions.full(regions.inside)].astype(np.float64)
-    total = float(steep.sum())
-    if steep.size < MIN_PIXELS or total <= 0:
+    steep = np.hypot(down, across)
+    total = float(steep.sum(dtype=np.float64))
+    if total <= 0:
         return None
-    share = steep / total
-    entropy = -float(np.sum(share * np.log(np.maximum(share, 1e-300))))
-    return {"entropy": entropy / math.log(steep.size)}
+    # With h = g / G: - sum h ln h = ln G - sum g ln g / G; a gradient of 0 adds nothing.
+    weighted = float(np.sum(steep * np.log(np.maximum(steep, np.float32(1e-30))), dtype=np.float64))
+    return {"entropy": (math.log(total) - weighted / total) / math.log(steep.size)}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -1,11 +1,17 @@
-"""MR sharpness: how steep the strongest edges are for their height.
+"""MR sharpness: how steep edges are for their height, along the softer of the two axes.
 
-    sharpness = median over edges of |gradient| / (highest - lowest value within 4 mm across the edge)        [1/mm]
+    sharpness = median over edges of |gradient| / (highest - lowest value within 4 mm along the axis)        [1/mm]
 
-The inverse is the distance over which an edge of that height would rise at its steepest slope. Contrast and a smooth field of the
-coil drop out. The edges are the steepest two percent of the pixels of the body and its rim, after a light smoothing that keeps
-noise from being taken for edges. Source: the marginal edge-width family, Marziliano P, Dufaux F, Winkler S, Ebrahimi T. Perceptual
-blur and ringing metrics. Signal Process Image Commun 2004; 19:163-172 (10.1016/j.image.2003.08.003), in mm and over gradients.
+The inverse is the distance over which an edge of that height would rise at its steepest slope; a step blurred by a Gaussian has
+1 / (sigma sqrt(2 pi)). Contrast and a smooth field of the coil drop out. An edge is the steepest pixel of a cell of 8 by 8 pixels
+in the body and its rim; of the cells the half with the highest edges for their level counts, so that no bright line (a zipper) and
+no bright side decides. K-space is often cut along one axis, hence the softer one. Source: the marginal edge-width family, Marziliano
+P, Dufaux F, Winkler S, Ebrahimi T. Perceptual blur and ringing metrics. Signal Process Image Commun 2004; 19:163-172
+(10.1016/j.image.2003.08.003), in mm and over gradients.
+
+Noise makes edges steeper. On clean train scans the steepest two percent of all pixels, which were tried first, followed a zipper by
+52 % of the spread between patients and shading by 22 % (now 15 and 11 %). A slow drift of 2 mm softens, a further one hardly more,
+as it adds double contours that are sharp again: neither sums over edges nor edges sought on a smoother image changed that.
 """
 
 from __future__ import annotations
@@ -19,18 +25,20 @@ from medqa.codes import Unit, own
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial, present
 from medqa.metrics.mr_air import MIN_FOREGROUND
-from medqa.regions import Regions
+from medqa.regions import Mask, Regions
 from medqa.series import Series
 from medqa.volume import Array
 
 NAME: Final = "mr_sharpness"
 SOURCE: Final = "Marziliano et al., Signal Process Image Commun 2004;19:163"
 REACH_MM: Final = 4.0
-STEEPEST: Final = 98.0
-"""Percentile of the gradient within the body from which a pixel is an edge."""
-SMOOTHING: Final = 0.6
+MIN_REACH: Final = 3
 """Pixels."""
-MIN_EDGES: Final = 40
+CELL: Final = 8
+"""Pixels."""
+SMOOTHING: Final = 0.6
+"""Pixels: keeps single noisy pixels from being edges."""
+MIN_EDGES: Final = 10
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
@@ -39,30 +47,46 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
 
     if regions.body_share < MIN_FOREGROUND:
         return None
-    rows_mm, columns_mm = regions.image.spacing_mm
     smooth = ndimage.gaussian_filter(np.nan_to_num(regions.image.array), SMOOTHING)
-    down, across = np.abs(np.gradient(smooth, rows_mm, axis=0)), np.abs(np.gradient(smooth, columns_mm, axis=1))
     near = regions.full(ndimage.binary_dilation(regions.body))
-    steep = np.maximum(down, across)
-    threshold = float(np.percentile(steep[near], STEEPEST))
-    edges = near & (steep >= threshold) & (steep > 0)
-    found = [
-        _over_height(smooth, edges & (down >= across), down, round(REACH_MM / rows_mm)),
-        _over_height(smooth.T, (edges & (down < across)).T, across.T, round(REACH_MM / columns_mm)),
-    ]
-    ratios = np.concatenate(found)
-    return {"sharpness": float(np.median(ratios))} if ratios.size >= MIN_EDGES else None
+    rows_mm, columns_mm = regions.image.spacing_mm
+    found = [steepness(smooth, near, rows_mm), steepness(smooth.T, near.T, columns_mm)]
+    known = [one for one in found if one is not None]
+    return {"sharpness": min(known)} if len(known) == len(found) else None
 
 
-def _over_height(array: Array, edges: np.ndarray[Any, np.dtype[np.bool_]], steep: Array, reach: int) -> Array:
-    """Return gradient over height of edges that are crossed along y, each within `reach` pixels."""
-    reach = max(reach, 2)
-    row, column = np.nonzero(edges)
-    fits = (row >= reach) & (row < array.shape[0] - reach)
-    row, column = row[fits], column[fits]
+def steepness(array: Array, near: Mask, step_mm: float) -> float | None:
+    """Return the median of gradient over height, in 1/mm, of the edges of `(y, x)` that are crossed along y."""
+    reach = max(MIN_REACH, round(REACH_MM / step_mm))
+    rows, columns = (size // CELL for size in array.shape)
+    if min(rows, columns) < 1 or array.shape[0] <= 2 * reach:
+        return None
+    steep = np.zeros(array.shape, dtype=np.float32)
+    steep[1:-1] = np.abs(array[2:] - array[:-2]) / np.float32(2 * step_mm)
+    steep[~near] = 0
+    steep[:reach], steep[-reach:] = 0, 0
+    cells = steep[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).swapaxes(1, 2).reshape(rows * columns, -1)
+    inside = cells.argmax(axis=1)
+    cell = np.arange(rows * columns)
+    slope = cells[cell, inside]
+    row, column = cell // columns * CELL + inside // CELL, cell % columns * CELL + inside % CELL
+    row, column, slope = row[slope > 0], column[slope > 0], slope[slope > 0]
     profile = array[row[:, None] + np.arange(-reach, reach + 1), column[:, None]]
     height = profile.max(axis=1) - profile.min(axis=1)
-    return np.asarray(steep[row, column][height > 0] / height[height > 0], dtype=np.float32)
+    relative = height / np.maximum(_level(array)[row // CELL, column // CELL], np.float32(1e-30))
+    if relative.size < MIN_EDGES:
+        return None
+    high = relative >= np.median(relative)
+    return float(np.median(slope[high] / height[high]))
+
+
+def _level(array: Array) -> Array:
+    """Return the mean magnitude of each cell and the eight around it."""
+    from scipy import ndimage
+
+    rows, columns = (size // CELL for size in array.shape)
+    means = np.abs(array[: rows * CELL, : columns * CELL]).reshape(rows, CELL, columns, CELL).mean(axis=(1, 3))
+    return np.asarray(ndimage.uniform_filter(means, 3, mode="nearest"), dtype=np.float32)
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -1,72 +1,98 @@
-"""MR spikes: single samples of k-space that stand far above those around them.
+"""MR spikes: the strongest stripes that cross the image, as a share of its mean signal.
 
-The k-space of the magnitude image is cut into blocks of 8 by 8 samples; in each the largest magnitude is divided by the median. For
-noise, whose magnitude is Rayleigh distributed, the largest of n samples over the median is about sqrt(ln n / ln 2): 4.0 for 256 by
-256. Edges are lines in k-space and raise the median with the maximum; a spike raises the maximum alone. Blocks near the
-centre and on the two axes, where the border of the image and large edges lie, do not count, nor do those that the scanner filled
-with zeros. Source: Zhuo and Gullapalli, RadioGraphics 2006; 26:275 (10.1148/rg.261055134), for what a spike is.
+One sample of k-space that is far too large is one plane wave in the image. A magnitude image shows the wave within the body only
+and turns it by the phase of the coils, so that the sample is spread over its neighbours: what counts is the energy of a window of
+7 by 7 samples. Bodies are brightest in the middle of k-space and fall off outwards, their straight edges along lines through the
+middle: of an energy, `MARGIN` times that of the brightest of four windows around (inwards, outwards, to both sides) is taken off as
+anatomy or noise. The rest, as the amplitude of a wave of the same energy within the body:
+
+    amplitude = 2 sqrt(rest / share of the body) / mean of the body       [percent]
+
+On clean train scans under simulated spikes of 10, 20, 40 and 80 % it shows 13, 23, 40 and 69 % (medians); the sample over the
+median of its block, which was tried first, went up to the second and then down, because what spreads raises the median too. A
+phantom with bars has a wave of its own. Source: Zhuo and Gullapalli, RadioGraphics 2006; 26:275 (10.1148/rg.261055134), for what a spike is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from medqa.assessment import Finding
 from medqa.codes import Unit, own
+from medqa.findings import finding
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.metric import Metric, Partial, present, runs
 from medqa.metrics.mr_air import MIN_FOREGROUND
-from medqa.regions import Mask, Regions
+from medqa.regions import Regions
 from medqa.series import Series
 
 NAME: Final = "mr_spikes"
 SOURCE: Final = "Zhuo and Gullapalli, RadioGraphics 2006;26:275"
-BLOCK: Final = 8
-INNER: Final = 0.12
-"""Share of the half axis around the centre that does not count."""
-FILLED: Final = 0.02
-"""A block whose median is below this share of the median of the blocks between a tenth and four tenths was filled with zeros."""
+WINDOW: Final = 7
+"""Samples: coils turn the phase by a few turns over the field."""
+AROUND: Final = 8
+"""Samples from a window to those it is held against: the next that does not overlap."""
+INNER: Final = 10
+"""Samples around the middle of k-space that do not count."""
+GRID: Final = 2
+"""Samples between windows."""
+MARGIN: Final = 2.0
+"""Over 49 samples the energy of noise varies by a seventh, that of anatomy by the lobes of its edges."""
 MIN_SIDE: Final = 48
+MAX_AMPLITUDE: Final = 5.0
+"""Percent from which a frame is named."""
+
+Places = NDArray[np.int64]
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return the largest magnitude over the median of its block; None for an end of the stack or a tiny frame."""
-    from scipy import fft
+    """Return the amplitude in percent; None for an end of the stack or a tiny frame."""
+    from scipy import fft, ndimage
 
     array = regions.image.array
     if regions.body_share < MIN_FOREGROUND or min(array.shape) < MIN_SIDE:
         return None
     shown = np.nan_to_num(array)
-    half = np.abs(fft.rfft2(shown - shown.mean()))
-    half = fft.fftshift(half, axes=0)
-    rows, columns = half.shape[0] // BLOCK, half.shape[1] // BLOCK
-    blocks = half[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows, columns, -1)
-    median = np.median(blocks, axis=2)
-    outer, middle = _places(array.shape[0], rows, columns)
-    if not middle.any():
+    body = regions.full(regions.body)
+    level = float(shown[body].mean(dtype=np.float64))
+    if level <= 0:
         return None
-    counts = outer & (median > FILLED * float(np.median(median[middle])))
-    if not counts.any():
-        return None
-    ratio = blocks.max(axis=2)[counts] / median[counts]
-    return {"ratio": float(ratio.max())}
+    half = fft.fftshift(fft.rfft2(shown - shown.mean()), axes=0)
+    power = half.real**2 + half.imag**2
+    energy = ndimage.uniform_filter(power, WINDOW, mode="nearest") * WINDOW**2
+    here, around = _windows(*energy.shape)
+    rest = float((energy[here] - MARGIN * np.max([energy[place] for place in around], axis=0)).max())
+    # The other half of k-space, which is not computed, holds as much: a wave of amplitude a has the energy a^2 / 2 in all.
+    return {"percent": 200.0 * math.sqrt(max(rest, 0.0) / float(body.mean())) / array.size / level}
 
 
 @lru_cache(maxsize=16)
-def _places(size: int, rows: int, columns: int) -> tuple[Mask, Mask]:
-    """Return which blocks count, and which lie between a tenth and four tenths of the way to the corner of k-space."""
-    row = np.abs((np.arange(rows) + 0.5) * BLOCK - size // 2) / (size / 2)
-    column = (np.arange(columns) + 0.5) / max(columns, 1)
-    on_axis = (np.abs((np.arange(rows) + 0.5) * BLOCK - size // 2) <= BLOCK)[:, None] | (np.arange(columns) == 0)[None, :]
-    radius = np.hypot(row[:, None], column[None, :])
-    return (radius > INNER) & ~on_axis, (radius > 0.1) & (radius < 0.4) & ~on_axis
+def _windows(rows: int, columns: int) -> tuple[tuple[Places, Places], list[tuple[Places, Places]]]:
+    """Return row and column of the windows in half a k-space (rows centred), and of the four around each."""
+    row, column = np.meshgrid(np.arange(0, rows, GRID) - rows // 2, np.arange(0, columns, GRID), indexing="ij")
+    radius = np.hypot(row, column)
+    whole = (np.abs(row) < rows // 2 - WINDOW // 2) & (column < columns - WINDOW // 2)
+    keep = (radius >= INNER) & whole
+    row, column, radius = row[keep], column[keep], radius[keep]
+    out_row, out_column = row / radius, column / radius
+    around = []
+    for step_row, step_column in ((-out_row, -out_column), (out_row, out_column), (out_column, -out_row), (-out_column, out_row)):
+        there_row = np.rint(row + AROUND * step_row).astype(np.int64)
+        there_column = np.rint(column + AROUND * step_column).astype(np.int64)
+        # k-space of a real image is the same on the other side of the middle.
+        there_row = np.where(there_column < 0, -there_row, there_row) + rows // 2
+        around.append((np.clip(there_row, 0, rows - 1), np.minimum(np.abs(there_column), columns - 1)))
+    return (row + rows // 2, column), around
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
-    """Return the largest over the frames: a spike is in one of them.
+    """Return the largest over the frames, in percent: a spike is in one of them.
 
     Raises
     ------
@@ -75,11 +101,20 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     """
     found = present(NAME, partials, "no_body")
     return Measurement(
-        quantity=own(NAME, "Largest k-space sample over the median around it"),
-        value=max(float(partial["ratio"]) for partial in found),
-        unit=Unit.ONE,
+        quantity=own(NAME, "Amplitude of stripes from one sample of k-space"),
+        value=max(float(partial["percent"]) for partial in found),
+        unit=Unit.PERCENT,
         source=SOURCE,
     )
 
 
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)
+def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
+    """Return the runs of frames that stripes cross."""
+    found = [None if partial is None else float(partial["percent"]) for partial in partials]
+    return [
+        finding(NAME, values={"percent": max(one for one in found[first : last + 1] if one is not None)}, frames=(first, last))
+        for first, last in runs([one is not None and one > MAX_AMPLITUDE for one in found])
+    ]
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
