@@ -170,22 +170,28 @@ def border(column: Column, step: Callable[[float, float], float], near: float | 
         Only heights within 60 mm of this.
     """
     heights, values = (np.array(part) for part in zip(*column, strict=True))
+    middles = (heights[1:] + heights[:-1]) / 2
+    place = np.arange(1, heights.size)
+    first, last = np.searchsorted(heights, middles - REACH_MM), np.searchsorted(heights, middles + REACH_MM, side="right")
+    # At least two frames on each side, and half of the reach.
+    usable = (np.minimum(place - first, last - place) >= 2) & (
+        np.minimum(middles - heights[0], heights[-1] - middles) >= REACH_MM / 2
+    )
+    if near is not None:
+        usable &= np.abs(middles - near) <= NEAR_MM + REACH_MM
+    # The means on both sides come at once for all places; medians are taken where these tell of half of the largest step or more.
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    drop = (sums[place] - sums[first]) / np.maximum(place - first, 1) - (sums[last] - sums[place]) / np.maximum(last - place, 1)
+    if not usable.any() or (largest := float(drop[usable].max())) <= 0:
+        return None
     best, found = 0.0, None
-    for index in range(1, heights.size):
-        middle = (heights[index - 1] + heights[index]) / 2
-        if near is not None and abs(middle - near) > NEAR_MM + REACH_MM:
-            continue
-        below = values[(heights < middle) & (heights >= middle - REACH_MM)]
-        above = values[(heights > middle) & (heights <= middle + REACH_MM)]
-        # At least two frames on each side, and half of the reach.
-        if min(below.size, above.size) < 2 or min(middle - heights[0], heights[-1] - middle) < REACH_MM / 2:
-            continue
-        low, high = float(np.median(below)), float(np.median(above))
+    for index in np.flatnonzero(usable & (drop >= largest / 2)):
+        low, high = (float(np.median(values[slice(*ends)])) for ends in ((first[index], place[index]), (place[index], last[index])))
         if (size := step(low, high)) > best:
-            window = np.abs(heights - middle) <= REACH_MM
-            place = _crossing(heights[window], values[window], (low + high) / 2)
-            if near is None or abs(place - near) <= NEAR_MM:
-                best, found = size, place
+            window = slice(first[index], last[index])
+            at = _crossing(heights[window], values[window], (low + high) / 2)
+            if near is None or abs(at - near) <= NEAR_MM:
+                best, found = size, at
     return found
 
 
