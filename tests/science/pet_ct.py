@@ -17,7 +17,7 @@ LUNG_SUV = 0.45
 STUDY, PLACE = "1.2.826.0.1.3680043.10.999.7", "1.2.826.0.1.3680043.10.999.7.1"
 PET = Grid(slices=50, size=128, pixel_mm=5.0, spacing_mm=8.0, centre_z_mm=60.0)
 """From the pelvis to the neck, with the dome of the liver in the middle."""
-CT = Grid(slices=100, size=160, pixel_mm=3.0, spacing_mm=4.5, centre_z_mm=60.0)
+CT = Grid(slices=112, size=160, pixel_mm=3.0, spacing_mm=4.0, centre_z_mm=60.0)
 
 
 def patient() -> anatomy_pet.Patient:
