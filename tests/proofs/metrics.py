@@ -189,8 +189,8 @@ def page(modality: str, outcomes: dict[tuple[str, str], Outcome], test: Sequence
         lines.append(f"| `{quantity}` | {kind} | {one.expected.value} | {100 * one.share:.0f} % {what} | {one.patients} |")
     lines += [
         "",
-        f"Usual ranges are of training scans, up to {single} frame{'s' * (single > 1)} each. Tables are made anew with every run; the",
-        "figures within a metric's own text were read on training scans when it was made.",
+        f"Usual ranges are of training scans, up to {single} frame{'s' * (single > 1)} each. Tables are made anew with every run;",
+        "the figures within a metric's own text were read on training scans when it was made.",
     ]
     for metric in METRICS[modality]:
         lines += section(metric, learnt)
