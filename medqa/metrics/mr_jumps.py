@@ -5,6 +5,10 @@ the slow change of anatomy along the stack drops out:
 
     jump = |ln m(i) - (ln m(i - 1) + ln m(i + 1)) / 2|        [percent]
 
+Neighbours lie no further apart than `MAX_GAP` times the distance of slices: where slices are missing, anatomy jumps. Frames with
+less than a tenth of the brightest one's level are ends of the stack. Of 76 slices of the five clean train scans that hold enough
+of them half jump by less than 3 %, 99 % by less than 18 % and none by 19 %: `MAX_JUMP` lies above.
+
 Source: Zaitsev M, Maclaren J, Herbst M. Motion artifacts in MRI: a complex problem with many partial solutions. JMRI 2015;
 42:887-901 (10.1002/jmri.24850), on slices that were excited twice; MRIQC rates motion between slices by eye.
 """
@@ -23,7 +27,7 @@ from medqa.errors import NotApplicable
 from medqa.findings import finding
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial, runs
-from medqa.metrics.mr_air import MIN_FOREGROUND
+from medqa.metrics.mr_air import MIN_FOREGROUND, MIN_LEVEL
 from medqa.regions import Regions
 from medqa.series import Series, Stack
 
@@ -34,26 +38,37 @@ HIGH: Final = 95.0
 """Percentile over the slices that is reported."""
 MAX_JUMP: Final = 25.0
 """Percent from which a slice is named."""
+MAX_GAP: Final = 1.5
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the median of the foreground; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    level = float(np.nanmedian(np.abs(regions.values[regions.inside])))
+    values = np.abs(regions.values[regions.inside])
+    level = float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else 0.0
     return {"level": level} if level > 0 else None
 
 
 def jumps(series: Series, partials: Sequence[Partial | None]) -> list[float | None]:
     """Return the jump of each frame against its neighbours in its stack, in percent; None at ends and beside gaps."""
+    brightest = max((float(one["level"]) for one in partials if one is not None), default=0.0)
+    logs = [None if one is None or one["level"] < MIN_LEVEL * brightest else math.log(one["level"]) for one in partials]
     found: list[float | None] = [None] * len(partials)
     for stack in series.stacks or (Stack(label="", start=0, stop=len(partials)),):
         for index in range(stack.start + 1, stack.stop - 1):
-            before, here, behind = (partials[index + step] for step in (-1, 0, 1))
-            if before is not None and here is not None and behind is not None:
-                logs = [math.log(one["level"]) for one in (before, here, behind)]
-                found[index] = 100.0 * abs(logs[1] - (logs[0] + logs[2]) / 2)
-    return found
+            before, here, behind = logs[index - 1 : index + 2]
+            if before is None or here is None or behind is None or _gap(series, index - 1) or _gap(series, index):
+                continue
+            found[index] = 100.0 * abs(here - (before + behind) / 2)
+    return found if sum(one is not None for one in found) >= MIN_FRAMES - 2 else [None] * len(partials)
+
+
+def _gap(series: Series, index: int) -> bool:
+    """Return whether slices are missing between a frame and the next; without positions none is known to be."""
+    here, behind = (series.frames[at].header.position_mm for at in (index, index + 1))
+    spacing = series.volume.spacing_mm[0]
+    return here is not None and behind is not None and spacing > 0 and math.dist(here, behind) > MAX_GAP * spacing
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
@@ -65,7 +80,7 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
         `too_few_frames` where fewer than `MIN_FRAMES` slices have two neighbours.
     """
     known = [one for one in jumps(series, partials) if one is not None]
-    if len(known) < MIN_FRAMES - 2:
+    if not known:
         raise NotApplicable(what=NAME, reason="too_few_frames")
     return Measurement(
         quantity=own(NAME, "Jump of brightness between slices"),

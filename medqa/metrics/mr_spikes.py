@@ -10,7 +10,8 @@ anatomy or noise. The rest, as the amplitude of a wave of the same energy within
 
 On clean train scans under simulated spikes of 10, 20, 40 and 80 % it shows 13, 23, 40 and 69 % (medians); the sample over the
 median of its block, which was tried first, went up to the second and then down, because what spreads raises the median too. A
-phantom with bars has a wave of its own. Source: Zhuo and Gullapalli, RadioGraphics 2006; 26:275 (10.1148/rg.261055134), for what a spike is.
+phantom with bars has a wave of its own. Source, for what a spike is: Zhuo and Gullapalli, RadioGraphics 2006; 26:275
+(10.1148/rg.261055134).
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ from medqa.metrics.metric import Metric, Partial, present, runs
 from medqa.metrics.mr_air import MIN_FOREGROUND
 from medqa.regions import Regions
 from medqa.series import Series
+from medqa.volume import Array
 
 NAME: Final = "mr_spikes"
 SOURCE: Final = "Zhuo and Gullapalli, RadioGraphics 2006;26:275"
 WINDOW: Final = 7
 """Samples: coils turn the phase by a few turns over the field."""
+REACH: Final = WINDOW // 2
 AROUND: Final = 8
 """Samples from a window to those it is held against: the next that does not overlap."""
 INNER: Final = 10
@@ -46,7 +49,7 @@ MARGIN: Final = 2.0
 """Over 49 samples the energy of noise varies by a seventh, that of anatomy by the lobes of its edges."""
 MIN_SIDE: Final = 48
 MAX_AMPLITUDE: Final = 5.0
-"""Percent from which a frame is named."""
+"""Percent from which a frame is named: clean train scans of patients reach 1.1 %, four phantoms with bars 8 to 25 %."""
 
 Places = NDArray[np.int64]
 
@@ -64,12 +67,18 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if level <= 0:
         return None
     half = fft.fftshift(fft.rfft2(shown - shown.mean()), axes=0)
-    power = half.real**2 + half.imag**2
-    energy = ndimage.uniform_filter(power, WINDOW, mode="nearest") * WINDOW**2
+    power = _beyond_the_axis(half.real**2 + half.imag**2)
+    energy = ndimage.uniform_filter(power, WINDOW, mode="nearest")[:, REACH:] * WINDOW**2
     here, around = _windows(*energy.shape)
     rest = float((energy[here] - MARGIN * np.max([energy[place] for place in around], axis=0)).max())
     # The other half of k-space, which is not computed, holds as much: a wave of amplitude a has the energy a^2 / 2 in all.
     return {"percent": 200.0 * math.sqrt(max(rest, 0.0) / float(body.mean())) / array.size / level}
+
+
+def _beyond_the_axis(power: Array) -> Array:
+    """Return half a k-space (rows centred) with the first columns of the other half before it: k and -k hold the same."""
+    other = power[::-1, REACH:0:-1]
+    return np.concatenate([other if power.shape[0] % 2 else np.roll(other, 1, axis=0), power], axis=1)
 
 
 @lru_cache(maxsize=16)
@@ -77,7 +86,7 @@ def _windows(rows: int, columns: int) -> tuple[tuple[Places, Places], list[tuple
     """Return row and column of the windows in half a k-space (rows centred), and of the four around each."""
     row, column = np.meshgrid(np.arange(0, rows, GRID) - rows // 2, np.arange(0, columns, GRID), indexing="ij")
     radius = np.hypot(row, column)
-    whole = (np.abs(row) < rows // 2 - WINDOW // 2) & (column < columns - WINDOW // 2)
+    whole = (np.abs(row) < rows // 2 - REACH) & (column < columns - REACH)
     keep = (radius >= INNER) & whole
     row, column, radius = row[keep], column[keep], radius[keep]
     out_row, out_column = row / radius, column / radius
