@@ -20,7 +20,7 @@ from medqa.volume import Array
 
 WINDOW_MM: Final = 30.0
 MIN_WINDOWS: Final = 8
-UNIFORM: Final = 0.2
+UNIFORM: Final = 0.1
 """Quantile of the windows' variation that is compared."""
 
 
