@@ -64,6 +64,11 @@ class Scan:
         return self.spoiled in ("no", "unknown")
 
     @property
+    def phantom(self) -> bool:
+        """Whether the manifest says that no patient was scanned."""
+        return "phantom" in self.region.lower()
+
+    @property
     def key(self) -> str:
         """File name, unique within a data folder."""
         return self.path.name

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +26,12 @@ from medqa.metrics.metric import Metric
 from medqa.simulate.catalogue import KINDS
 from medqa.training.evidence import FRAMES, Row
 from medqa.training.physics import table
+from medqa.training.scans import scans
 from reports.wording import text
 
 PAGES: Final = {"CT": Path("docs/metrics.md"), "MR": Path("docs/metrics_mr.md"), "PT": Path("docs/metrics_pt.md")}
+REMEDIES: Final = Path("tests/proofs/remedies.toml")
+"""What was tried for effects that do not hold."""
 TITLES: Final = {"CT": "CT", "MR": "MR", "PT": "PET"}
 EXPECTED_OF: Final = {quantity: effects for declared in EXPECTED.values() for quantity, effects in declared.items()}
 MONOTONE: Final = 0.95
@@ -66,6 +71,7 @@ def main() -> None:
     """Write the pages and the figures of the modalities that there is evidence of."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/training"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDQA_DATA", "../shared/data")), help="folder of scans")
     parser.add_argument("--modality", choices=list(PAGES), action="append", help="which modalities; all by default")
     arguments = parser.parse_args()
     for modality in arguments.modality or PAGES:
@@ -73,7 +79,8 @@ def main() -> None:
         if not rows:
             print(f"{modality}: no evidence; `python -m medqa.training.physics evidence --modality {modality}` makes it")
             continue
-        test = [row for row in rows if row.role == "test" and row.clean]
+        phantoms = {scan.key for scan in scans(arguments.data, modality) if scan.phantom}
+        test = [row for row in rows if row.role == "test" and row.clean and row.scan not in phantoms]
         learnt = [row for row in rows if row.role == "train" and row.clean and row.level == 0]
         outcomes = {(quantity, kind): outcome(quantity, kind, test) for quantity in EXPECTED[modality] for kind in KINDS[modality]}
         draw(modality, outcomes, len({row.subject for row in test}))
@@ -153,7 +160,7 @@ def draw(modality: str, outcomes: dict[tuple[str, str], Outcome], patients: int)
     for side in axis.spines.values():
         side.set_visible(False)
     words = "% of patients strictly monotone (↑ ↓), or median change in % of the clean spread between patients (○)"
-    axis.set_title(f"{patients} test subjects; {words}", fontsize=9)
+    axis.set_title(f"{patients} test patients; {words}", fontsize=9)
     figure.tight_layout()
     path = figure_of(modality)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,10 +182,10 @@ def page(modality: str, outcomes: dict[tuple[str, str], Outcome], test: Sequence
         "",
         f"![matrix](img/{figure_of(modality).name})",
         "",
-        f"Of {len(declared)} declared effects that could be measured on {len({row.subject for row in test})} test subjects (up to",
+        f"Of {len(declared)} declared effects that could be measured on {len({row.subject for row in test})} test patients (up to",
         f"{several} frames each), {sum(one.kept is True for one in declared)} hold. ↑ ↓: strictly monotone over five strengths",
         "in at least 95 % of patients; ○: the median change at the strongest level is under 10 % of the clean spread between",
-        "patients. These do not; what was tried for them stands with the metric below.",
+        "patients; phantoms are left out. These do not hold; what was tried stands with the metric below.",
         "",
         "| quantity | degradation | declared | seen | patients |",
         "|---|---|---|---|---|",
@@ -192,8 +199,13 @@ def page(modality: str, outcomes: dict[tuple[str, str], Outcome], test: Sequence
         f"Usual ranges are of training scans, up to {single} frame{'s' * (single > 1)} each. Tables are made anew with every run;",
         "the figures within a metric's own text were read on training scans when it was made.",
     ]
+    tried = tomllib.loads(REMEDIES.read_text(encoding="utf-8")).get(modality, {})
+    broken = {quantity for quantity, _ in failed}
     for metric in METRICS[modality]:
         lines += section(metric, learnt)
+        for quantity in metric.quantities:
+            if quantity in broken and quantity in tried:
+                lines += ["", f"What was tried for `{quantity}`: {tried[quantity].strip()}"]
     return "\n".join(lines) + "\n"
 
 
