@@ -25,7 +25,7 @@ from medqa.simulate.series import known_axis
 from medqa.training.scans import RANGES, Scan
 from medqa.volume import Array
 
-FRAMES: Final = {"CT": (1, 4), "MR": (2, 4), "PT": (32, 32)}
+FRAMES: Final = {"CT": (1, 4), "MR": (2, 4), "PT": (16, 24)}
 """Frames of a scan that are measured: of one that teaches, and of a test subject's. Livers of PET are sought along the stack."""
 LEVELS: Final = {"test": (1, 2, 3, 4)}
 """Levels by the role of a scan: test subjects are followed from level to level, the others teach what is clearly spoiled."""
