@@ -67,6 +67,8 @@ def test_the_page_tells_what_was_seen_and_what_was_not() -> None:
     assert "| seen | train | severe | FLAIR zipper | `mr_efc` | 0.9 | 1 of 10 | yes |" in page
     assert "not computable: `no_air`" in page
     assert "- missed: " in page
+    assert "| zipper, interference | `mr_spikes`, `mr_efc` | 1 | 1 | 1 |" in page
+    assert "| noisy, noise, low snr, low-snr | `mr_snr`, `mr_snr_tissue` | 1 | 0 | 0 |" in page
     assert "- seen: " not in page
 
 
@@ -75,7 +77,8 @@ def test_an_order_is_right_where_the_better_one_is_better() -> None:
     assert natural_mr.ordered(high, low, "mr_sharpness") == natural_mr.ordered(high, low, "mr_efc") == "right"
     assert natural_mr.ordered(low, high, "mr_sharpness") == "wrong"
     assert natural_mr.ordered(low, high, "mr_snr") == "–"
+    assert natural_mr.ordered(low, low, "mr_efc") == "equal"
     rows = natural_mr.zipper({key: measured(key, mr_efc=0.9 - n / 10) for n, key in enumerate(natural_mr.ZIPPER)})
     assert any("`mr_efc`" in row and row.count("right") == 5 for row in rows)
     pairs = natural_mr.fields({"mr_hkup1_t2w3t.nii.gz": high, "mr_hkup1_fse.nii.gz": low})
-    assert pairs[-1] == "Pairs: right 1, wrong 0, not computable 2."
+    assert pairs[-1] == "Pairs: right 1, wrong 0, equal 0, not computable 3."
