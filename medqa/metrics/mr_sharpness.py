@@ -6,8 +6,8 @@ The inverse is the distance over which an edge of that height would rise at its 
 1 / (sigma sqrt(2 pi)). Contrast and a smooth field of the coil drop out. An edge is the steepest pixel of a cell of 8 by 8 pixels
 in the body and its rim; of the cells the half with the highest edges for their level counts, so that no bright line (a zipper) and
 no bright side decides. K-space is often cut along one axis, hence the softer one. Source: the marginal edge-width family,
-Marziliano P, Dufaux F, Winkler S, Ebrahimi T. Perceptual blur and ringing metrics. Signal Process Image Commun 2004; 19:163-172
-(10.1016/j.image.2003.08.003), in mm and over gradients.
+Marziliano P, Dufaux F, Winkler S, Ebrahimi T. Perceptual blur and ringing metrics. Signal Processing: Image Communication 2004;
+19:163-172 (10.1016/j.image.2003.08.003), in mm and over gradients.
 
 Noise makes edges steeper. On clean train scans the steepest two percent of all pixels, which were tried first, followed a zipper by
 52 % of the spread between patients and shading by 22 % (now 15 and 11 %). A slow drift of 2 mm softens, a further one hardly more,
@@ -30,7 +30,7 @@ from medqa.series import Series
 from medqa.volume import Array
 
 NAME: Final = "mr_sharpness"
-SOURCE: Final = "Marziliano et al., Signal Process Image Commun 2004;19:163"
+SOURCE: Final = "Marziliano et al., Signal Processing: Image Communication 2004;19:163"
 REACH_MM: Final = 4.0
 MIN_REACH: Final = 3
 """Pixels."""
