@@ -1,27 +1,62 @@
-"""Bias and spread of every CT metric by Monte Carlo: series of known truth are drawn many times and measured.
+"""Bias and spread of every metric by Monte Carlo: series of known truth are drawn many times and measured.
 
-Run by `make bias`; writes `docs/bias.md`.
+Run by `make bias`; writes for each modality a page, `docs/bias.md` (CT), `docs/bias_mr.md` and `docs/bias_pt.md`.
 
-python -m tests.proofs.bias [--draws 100]
+python -m tests.proofs.bias [--draws 20] [--only CT]
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from medqa.errors import NotApplicable
-from medqa.metrics import METRICS, Metric, ct_dose, ct_size
+from medqa.metrics import METRICS, PAIRS, Metric, Pair, ct_dose, ct_size
 from medqa.regions import Regions
-from medqa.series import Series
-from tests.proofs import drawn_artefacts, drawn_levels, drawn_texture
-from tests.proofs.drawn import FRAMES, PIXEL_MM, SIDE, Condition
+from tests.proofs import drawn, drawn_artefacts, drawn_levels, drawn_mr, drawn_mr_faults, drawn_pet, drawn_study, drawn_texture
+from tests.proofs.drawn import FRAMES, Condition, Drawn
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "bias.md"
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A modality: its title and page, what is drawn, its size in words, and how often unless told otherwise."""
+
+    title: str
+    page: Path
+    conditions: tuple[Callable[[], Iterator[Condition]], ...]
+    size: str
+    draws: int = 100
+
+
+PARTS: Final = {
+    "CT": Part(
+        title="CT",
+        page=DOCS / "bias.md",
+        conditions=(drawn_levels.conditions, drawn_artefacts.conditions, drawn_texture.conditions),
+        size=f"{FRAMES} frames of {drawn.SIDE} x {drawn.SIDE} pixels of {drawn.PIXEL_MM} mm (slices and stacks: more)",
+    ),
+    "MR": Part(
+        title="MR",
+        page=DOCS / "bias_mr.md",
+        conditions=(drawn_mr.conditions, drawn_mr_faults.conditions),
+        size=f"{FRAMES} frames of {drawn_mr.SIDE} x {drawn_mr.SIDE} pixels of {drawn_mr.PIXEL_MM:g} mm (heads: 128; slices: more)",
+        draws=25,
+    ),
+    "PT": Part(
+        title="PET",
+        page=DOCS / "bias_pt.md",
+        conditions=(drawn_pet.conditions, drawn_study.conditions),
+        size="bodies of 40 to 90 slices",
+        draws=20,
+    ),
+}
 NAMES = {ct_size.DIAMETER.value: ct_size.NAME, ct_dose.ESTIMATE.value: ct_dose.NAME}
 """Metrics whose quantities bear a code of DICOM."""
 ANGLES = ("ct_streaks angle", "ct_tilt")
@@ -59,26 +94,36 @@ class Row:
         return f"| {self.quantity} | {self.drawn} | {self.truth:.4g} | {told} | {percent} | {len(self.errors)}/{self.draws} |"
 
 
-def conditions() -> Iterator[Condition]:
-    """Yield everything that is drawn."""
-    for module in (drawn_levels, drawn_artefacts, drawn_texture):
-        yield from module.conditions()
+def conditions(modality: str) -> Iterator[Condition]:
+    """Yield everything that is drawn of a modality."""
+    for some in PARTS[modality].conditions:
+        yield from some()
 
 
-def measure(series: Series, metrics: Sequence[Metric]) -> dict[str, float]:
-    """Return what metrics measure of a series, by name, and the median over the frames of each number that their findings tell."""
-    regions = [Regions(frame.read()) for frame in series.frames]
+def quantities(modality: str) -> list[str]:
+    """Return the names of all quantities of a modality, in the order of its metrics; PET has those of a PET with its CT beside."""
+    named = [NAMES.get(one, one) for metric in METRICS[modality] for one in metric.quantities]
+    return named + [pair.name for pair in PAIRS if modality == "PT"]
+
+
+def measure(one: Drawn, metrics: Sequence[Metric | Pair]) -> dict[str, float]:
+    """Return what metrics measure of a draw, by name, and the median over the frames of each number that their findings tell."""
+    series, ct = one.series, one.ct
+    regions, beside = ([] if some is None else [Regions(frame.read()) for frame in some.frames] for some in (series, ct))
     values: dict[str, float] = {}
     for metric in metrics:
         partials = [metric.per_frame(frame) for frame in regions]
         try:
-            made = metric.measure(series, partials)
+            if isinstance(metric, Metric):
+                made = metric.measure(series, partials)
+            elif ct is not None:
+                made = (metric.combine(series, partials, ct, [metric.per_frame(frame) for frame in beside]),)
         except NotApplicable:
             continue
-        values |= {NAMES.get(one.quantity.value, one.quantity.value): one.value for one in made}
+        values |= {NAMES.get(told.quantity.value, told.quantity.value): told.value for told in made}
         known = [partial for partial in partials if partial is not None]
         for key in ("angle", "radius", "extent"):
-            if found := [one[key] for one in known if key in one]:
+            if found := [part[key] for part in known if key in part]:
                 values[f"{metric.name} {key}"] = float(np.median(found))
     return values
 
@@ -90,7 +135,7 @@ def rows(condition: Condition, draws: int, number: int = 0) -> list[Row]:
     for draw in range(draws):
         one = condition.draw(np.random.default_rng([number, draw]))
         truths.append(one.truths)
-        found.append(measure(one.series, condition.metrics))
+        found.append(measure(one, condition.metrics))
     return [
         Row(
             quantity=name,
@@ -103,21 +148,21 @@ def rows(condition: Condition, draws: int, number: int = 0) -> list[Row]:
     ]
 
 
-def page(table: Sequence[Row], draws: int) -> str:
+def page(table: Sequence[Row], draws: int, modality: str = "CT") -> str:
     """Return the document."""
     biased = [row for row in table if row.percent is not None and abs(row.percent) > BADLY]
     silent = [row for row in table if len(row.errors) < row.draws]
-    order = [name for metric in METRICS["CT"] for name in (NAMES.get(one, one) for one in metric.quantities)]
-    place = {name: index for index, name in enumerate(order)}
+    place = {name: index for index, name in enumerate(quantities(modality))}
     ordered = sorted(table, key=lambda row: place[row.quantity.split()[0]])
+    part = PARTS[modality]
     lines = [
-        "# Bias and spread of the CT metrics",
+        f"# Bias and spread of the {part.title} metrics",
         "",
-        f"Written by `make bias`: {draws} draws of every condition, each of {FRAMES} frames of {SIDE} x {SIDE} pixels of",
-        f"{PIXEL_MM} mm (where it says slices or stack, of more), measured by the metrics that ship. The truth is calculated from",
-        "what was drawn, not measured; `tests/proofs/drawn_*.py` hold the formulas. Bias is the mean error and spread its standard",
-        "deviation, in the unit of the quantity; the bias itself is known to the spread over the root of the draws. The percentage",
-        "is the bias over the truth. *Draws* counts those in which the metric had a value at all.",
+        f"Written by `make bias`: {draws} draws of every condition, {part.size}, measured by",
+        "the metrics that ship. The truth is calculated from what was drawn, not measured; `tests/proofs/drawn*.py` hold",
+        "the formulas. Bias is the mean error and spread its standard deviation, in the unit of the quantity; the bias",
+        "itself is known to the spread over the root of the draws. The percentage is the bias over the truth. *Draws* counts",
+        "those in which the metric had a value at all.",
         "",
         f"## Off by more than {BADLY:g} %",
         "",
@@ -139,11 +184,14 @@ def page(table: Sequence[Row], draws: int) -> str:
 def main() -> None:
     """Draw, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=100)
-    draws = parser.parse_args().draws
-    table = [row for number, condition in enumerate(conditions()) for row in rows(condition, draws, number)]
-    PAGE.write_text(page(table, draws), encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))
+    parser.add_argument("--draws", type=int, help="of each condition")
+    parser.add_argument("--only", choices=PARTS, help="one modality")
+    given = parser.parse_args()
+    for modality in [given.only] if given.only else PARTS:
+        draws = given.draws or PARTS[modality].draws
+        table = [row for number, one in enumerate(conditions(modality)) for row in rows(one, draws, number)]
+        PARTS[modality].page.write_text(page(table, draws, modality), encoding="utf-8")
+        print(PARTS[modality].page.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

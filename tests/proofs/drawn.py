@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from medqa.acquisition import Acquisition
-from medqa.metrics import Metric
+from medqa.metrics import Metric, Pair
 from medqa.series import Series
 from tests.science.factories import make_series
 
@@ -25,10 +24,11 @@ Image = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """One draw, and what each quantity must be in it, under the name that `bias.measure` gives it."""
+    """One draw, and what each quantity must be in it, under the name that `bias.measure` gives it; a PET may have its CT."""
 
     series: Series
     truths: Mapping[str, float]
+    ct: Series | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Condition:
     """What is drawn, and the metrics that look at it."""
 
     name: str
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Metric | Pair, ...]
     draw: Callable[[np.random.Generator], Drawn]
 
 
@@ -46,30 +46,34 @@ def condition(
     image: Callable[[np.random.Generator], Image],
     truths: Mapping[str, float] | Callable[[Sequence[Image]], Mapping[str, float]],
     *,
-    acquisition: Acquisition | None = None,
-    **header: Any,
+    modality: str = "CT",
+    spacing_mm: tuple[float, float] = SPACING,
+    **values: Any,
 ) -> Condition:
-    """Return a condition of `FRAMES` images drawn alike; truths may depend on the images."""
+    """Return a condition of `FRAMES` images drawn alike; truths may depend on the images, `values` are those of `make_series`."""
 
     def draw(rng: np.random.Generator) -> Drawn:
         images = [image(rng) for _ in range(FRAMES)]
         known = truths(images) if callable(truths) else truths
-        return Drawn(series=make_series(images, acquisition=acquisition, spacing_mm=SPACING, **header), truths=known)
+        return Drawn(series=make_series(images, modality=modality, spacing_mm=spacing_mm, **values), truths=known)
 
     return Condition(name=name, metrics=tuple(metrics), draw=draw)
 
 
-def plane() -> tuple[Image, Image]:
+def plane(side: int = SIDE, pixel_mm: float = PIXEL_MM) -> tuple[Image, Image]:
     """Return y as a column and x as a row, in mm from the middle of the image."""
-    axis = (np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL_MM
+    axis = (np.arange(side) - (side - 1) / 2) * pixel_mm
     return axis[:, None], axis[None, :]
+
+
+def within(distance_mm: Image, blur_mm: float = 0.0) -> Image:
+    """Return 1 where the distance from an outline is negative and 0 beyond; the edge blurred by a Gaussian, or sharp."""
+    return distance_mm < 0 if blur_mm == 0 else 0.5 * (1 - erf(distance_mm / (np.sqrt(2) * blur_mm)))
 
 
 def disc(radius_mm: float, *, blur_mm: float = 0.0, soft_hu: Image = SOFT_HU) -> Image:
     """Return a disc in air, its edge blurred by a Gaussian of this deviation, or sharp."""
-    distance = np.hypot(*plane()) - radius_mm
-    inside = distance < 0 if blur_mm == 0 else 0.5 * (1 - erf(distance / (np.sqrt(2) * blur_mm)))
-    return AIR_HU + (soft_hu - AIR_HU) * inside
+    return AIR_HU + (soft_hu - AIR_HU) * within(np.hypot(*plane()) - radius_mm, blur_mm)
 
 
 def white(rng: np.random.Generator, deviation: float) -> Image:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.special import ndtr
 
 from medqa.metrics import ct_bits, ct_compression, ct_sharpness, ct_texture, ct_ttf
-from tests.proofs.drawn import SIDE, SOFT_HU, Condition, Image, condition, disc, kernel, white
+from tests.proofs.drawn import PIXEL_MM, SIDE, SOFT_HU, Condition, Image, condition, disc, kernel, plane, white
 
 RADIUS_MM = 130.0
 NOISE_HU = 15.0
@@ -39,6 +39,8 @@ def edges() -> Iterator[Condition]:
 def textures() -> Iterator[Condition]:
     """Yield white noise beside a perfect edge, and both through a Gaussian: the ratios follow from its weights."""
     clean = disc(RADIUS_MM)
+    # Where neither the mean of the blur effect nor the filter reaches the outline.
+    deep = np.hypot(*plane()) < RADIUS_MM - ct_sharpness.LENGTH * PIXEL_MM
     metrics = [ct_texture.METRIC, ct_sharpness.METRIC]
     for pixels in (0.0, 0.8, 1.5):
 
@@ -51,21 +53,23 @@ def textures() -> Iterator[Condition]:
         known = {ct_texture.NAME: fine, ct_texture.RELATIVE: fine / float(weights.max())}
 
         def truths(images: Sequence[Image], known: Mapping[str, float] = known) -> Mapping[str, float]:
-            return {**known, ct_sharpness.NAME: blur_effect(images)}
+            return {**known, ct_sharpness.NAME: blur_effect(images, deep)}
 
         name = f"noise and edge behind a Gaussian of {pixels:g} pixels" if pixels else "white noise, perfect edge"
         yield condition(name, metrics, image, truths)
 
 
-def blur_effect(images: Sequence[Image]) -> float:
-    """Return the blur effect as its paper defines it, from the blurred image itself, every line counting."""
+def blur_effect(images: Sequence[Image], inside: Image) -> float:
+    """Return the blur effect as its paper defines it, from the blurred image itself, every line counting, within a mask."""
     shares = []
     for axis in (0, 1):
+        # A difference counts where both of its pixels do.
+        ahead, here = (np.take(inside, range(start, inside.shape[axis] - 1 + start), axis) for start in (1, 0))
         whole = lost = 0.0
         for one in images:
             seen = np.clip(one, *ct_sharpness.WINDOW_HU)
             blurred = ndimage.uniform_filter1d(seen, ct_sharpness.LENGTH, axis=axis, mode="nearest")
-            sharp, left = (np.abs(np.diff(array, axis=axis)) for array in (seen, blurred))
+            sharp, left = (np.abs(np.diff(array, axis=axis))[ahead & here] for array in (seen, blurred))
             whole += float(sharp.sum())
             lost += float(np.maximum(0, sharp - left).sum())
         shares.append((whole - lost) / whole)

@@ -1,43 +1,51 @@
-"""The table of bias: every CT quantity has a truth in it, and its arithmetic is that of mean and deviation."""
+"""The tables of bias: every quantity has a truth in them, and their arithmetic is that of mean and deviation."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medqa.metrics import METRICS
+from medqa.metrics import PAIRS
 from medqa.metrics.metric import Metric
-from tests.proofs import bias, drawn_artefacts, drawn_texture
+from tests.proofs import bias, drawn_artefacts, drawn_mr, drawn_pet, drawn_texture
 from tests.proofs.drawn import Condition, Drawn
 from tests.science.factories import make_series
 
-QUANTITIES = {bias.NAMES.get(name, name) for metric in METRICS["CT"] for name in metric.quantities}
+GHOST_IN_NOISE = {"mr_ghosting"}
+"""The accreditation's formula takes the floor off whole, to which noise and a faint ghost add as squares."""
 
 
-@pytest.fixture(scope="module")
-def once() -> list[bias.Row]:
-    """Return the rows of one draw of every condition."""
-    return [row for number, condition in enumerate(bias.conditions()) for row in bias.rows(condition, 1, number)]
+@pytest.fixture(scope="module", params=list(bias.PARTS))
+def once(request) -> tuple[str, list[bias.Row]]:
+    """Return a modality and the rows of one draw of the first and of the last condition that the same metrics look at."""
+    drawn = list(enumerate(bias.conditions(request.param)))
+    first = {condition.metrics: number for number, condition in reversed(drawn)}
+    last = {condition.metrics: number for number, condition in drawn}
+    chosen = {*first.values(), *last.values()}
+    return request.param, [row for number, condition in drawn if number in chosen for row in bias.rows(condition, 1, number)]
 
 
-def test_every_ct_quantity_is_drawn_with_a_truth_and_found(once) -> None:
-    assert {row.quantity for row in once} >= QUANTITIES
-    assert {row.quantity.split()[0] for row in once} == QUANTITIES
-    assert {row.quantity for row in once if row.errors} >= QUANTITIES
+def test_every_quantity_is_drawn_with_a_truth_and_found(once) -> None:
+    modality, rows = once
+    quantities = set(bias.quantities(modality))
+    assert len(quantities) > 10
+    assert {row.quantity for row in rows} >= quantities
+    assert {row.quantity.split()[0] for row in rows} == quantities
+    assert {row.quantity for row in rows if row.errors} >= quantities
 
 
 def test_every_metric_is_nearer_to_its_truth_than_to_nothing(once) -> None:
-    known = [row for row in once if row.percent is not None]
-    assert len(known) > 100
-    assert {row.quantity for row in known if abs(row.percent) > 50} == set()
+    known = [row for row in once[1] if row.percent is not None]
+    assert len(known) >= 20
+    assert {row.quantity for row in known if abs(row.percent) > 50} <= GHOST_IN_NOISE
 
 
-def test_the_page_tells_of_every_quantity() -> None:
-    page = Path(bias.PAGE).read_text(encoding="utf-8")
-    assert {name for name in QUANTITIES if f"| {name} |" not in page} == set()
+@pytest.mark.parametrize("modality", bias.PARTS)
+def test_the_page_tells_of_every_quantity(modality: str) -> None:
+    page = bias.PARTS[modality].page.read_text(encoding="utf-8")
+    assert {name for name in bias.quantities(modality) if f"| {name} |" not in page} == set()
 
 
 def offset_by(errors: list[float | None]) -> Condition:
@@ -86,4 +94,31 @@ def test_widths_of_a_doubled_edge_grow_from_that_of_a_gaussian_to_the_displaceme
 
 def test_the_reference_of_the_blur_effect_is_that_of_a_step() -> None:
     step = np.where(np.arange(60) < 30, 0.0, 100.0)[None].repeat(60, axis=0)
-    assert drawn_texture.blur_effect([step + step.T]) == pytest.approx(1 / 9)
+    assert drawn_texture.blur_effect([step + step.T], np.ones(step.shape, dtype=bool)) == pytest.approx(1 / 9)
+
+
+def test_the_sums_of_rice_s_distribution_are_those_of_its_moments() -> None:
+    signal, noise = 40.0, 10.0
+    mean, squares, weighted = drawn_mr.sums(signal, noise)
+    real, imaginary = np.random.default_rng(1).normal(0, noise, (2, 1_000_000))
+    drawn = np.hypot(signal + real, imaginary)
+    assert squares == pytest.approx(signal**2 + 2 * noise**2, rel=1e-6)
+    assert mean == pytest.approx(drawn.mean(), rel=1e-3)
+    assert weighted == pytest.approx((drawn * np.log(drawn)).mean(), rel=1e-3)
+    assert drawn_mr.sums(0.0, noise)[0] == pytest.approx(noise * math.sqrt(math.pi / 2), rel=1e-4)
+
+
+def test_a_ct_beside_a_pet_reaches_the_pairs() -> None:
+    condition = next(one for one in bias.conditions("PT") if one.metrics == (PAIRS[0],))
+    one = condition.draw(np.random.default_rng(1))
+    assert one.ct is not None
+    assert bias.measure(one, condition.metrics).keys() == one.truths.keys()
+
+
+def test_grain_of_pet_has_its_deviation_and_autocorrelation() -> None:
+    made = drawn_pet.grain(np.random.default_rng(1), (20, 96, 64), 6.0, 4.0)
+    deviation = 6.0 / 2.3548 / 4.0
+    assert made.std() == pytest.approx(1, rel=0.02)
+    for axis in (1, 2):
+        beside = float((made * np.roll(made, 1, axis)).mean() / (made**2).mean())
+        assert beside == pytest.approx(math.exp(-1 / (4 * deviation**2)), rel=0.03)
