@@ -124,4 +124,4 @@ def partials(pet: Series, ct: Series) -> tuple[Series, dict[str, list[Partial | 
 def has_used_ct(pet: Series) -> bool:
     """Return whether the header says that a CT corrected the PET for attenuation (Attenuation Correction Method)."""
     made = pet.acquisition.pt
-    return made is not None and re.search(r"\bCT", made.attenuation_correction or "", re.IGNORECASE) is not None
+    return made is not None and re.search(r"\b(AC)?CT", made.attenuation_correction or "", re.IGNORECASE) is not None

@@ -176,7 +176,13 @@ def test_without_a_ct_it_is_told_only_where_one_has_corrected_the_pet(pet: Serie
     other_study = dataclasses.replace(ct, study_uid="1.2.3")
     assert reasons(judged(pet, evidence, other_study, pet)) == dict.fromkeys(PAIR_NAMES, "no_ct_of_study")
     assert pet.acquisition.pt is not None
-    for method, told in (("CT-derived mu-map", True), ("CTAC-SG", True), ("measured,, 0.096000 cm-1,", False), (None, False)):
+    for method, told in (
+        ("CT-derived mu-map", True),
+        ("CTAC-SG", True),
+        ("measured,ACCT Exp", True),
+        ("measured,, 0.096000 cm-1,", False),
+        (None, False),
+    ):
         made = dataclasses.replace(pet.acquisition.pt, attenuation_correction=method)
         one = dataclasses.replace(pet, acquisition=dataclasses.replace(pet.acquisition, pt=made))
         assert bool(reasons(judged(one, evidence))) is told, method
