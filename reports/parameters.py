@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from medqa.acquisition import Acquisition
@@ -53,6 +54,8 @@ _SHARED: Final = (
 )
 _TIMES: Final = frozenset({"injection_time", "acquisition_datetime"})
 _HIDDEN: Final = frozenset({"iterations", "subsets"})
+_ISOTOPE: Final = re.compile(r"\^(\d+m?)\^(\w+)")
+"""A radionuclide as the code's meaning writes it, `^18^Fluorine` (PS3.16 CID 4020)."""
 _UNITS: Final[dict[str, tuple[str, float]]] = {
     "kvp_kv": ("kV", 1.0),
     "exposure_mas": ("mAs", 1.0),
@@ -116,8 +119,10 @@ def parameter_text(name: str, value: object, lang: str) -> str:
         written = ", ".join(str(one) for one in value)
     elif isinstance(value, int | float):
         written = wording.number(value * factor if factor != 1.0 else value)
+    elif name in _TIMES:
+        written = date_text(str(value))
     else:
-        written = date_text(str(value)) if name in _TIMES else str(value)
+        written = _ISOTOPE.sub(r"\2-\1", str(value))
     written = brief(written)
     return f"{written}{'' if unit == '°' else ' '}{unit}" if unit else written
 

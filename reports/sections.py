@@ -110,7 +110,7 @@ def findings(page: Page) -> list[Any]:
         [
             wording.finding_text(item, page.lang),
             page.word(f"significance.{item.significance.value}"),
-            "" if item.frames is None else f"{item.frames[0] + 1}–{item.frames[1] + 1}",
+            _numbers(item.frames),
             f"{item.code.meaning} ({item.code.value})",
         ]
         for item in items[:_MOST_FINDINGS]
@@ -118,6 +118,13 @@ def findings(page: Page) -> list[Any]:
     titles = [page.word(f"header.{name}") for name in ("finding", "significance", "slices", "code")]
     table = page.theme.table(rows, (48, 14, 11, 27), header=titles)
     return page.theme.block(title, [table, *_more(page, len(items) - _MOST_FINDINGS)], together=len(rows) <= _SHORT)
+
+
+def _numbers(frames: tuple[int, int] | None) -> str:
+    if frames is None:
+        return ""
+    first, last = frames[0] + 1, frames[1] + 1
+    return str(first) if first == last else f"{first}–{last}"
 
 
 def predictions(page: Page) -> list[Any]:
@@ -152,8 +159,9 @@ def not_checked(page: Page) -> list[Any]:
     items = page.assessment.not_checked
     if not items:
         return page.theme.block(title, [page.theme.paragraph(page.word("word.everything_checked"))], together=True)
-    lines = [page.theme.paragraph("• " + wording.not_checked_text(item, page.lang), 8) for item in items[:_MOST_NOT_CHECKED]]
-    return page.theme.block(title, [*lines, *_more(page, len(items) - _MOST_NOT_CHECKED)], together=len(lines) <= _SHORT)
+    said = wording.not_checked_lines(items, page.lang)
+    lines = [page.theme.paragraph("• " + line, 8) for line in said[:_MOST_NOT_CHECKED]]
+    return page.theme.block(title, [*lines, *_more(page, len(said) - _MOST_NOT_CHECKED)], together=len(lines) <= _SHORT)
 
 
 def provenance(page: Page) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
@@ -185,9 +185,31 @@ def withdrawal_text(messages: Iterable[str], lang: str = FALLBACK) -> str:
 
 def not_checked_text(item: NotChecked, lang: str = FALLBACK) -> str:
     """Return what was not looked at and why."""
+    what = _capitalised(what_name(item.what, lang))
+    return text("not_checked_line", lang, what=what, reason=_not_checked_reason(item, lang))
+
+
+def _not_checked_reason(item: NotChecked, lang: str) -> str:
     values = {name: _reason_value(name, value, lang) for name, value in item.values.items()}
-    reason = text(f"not_checked.{item.reason}", lang, **values)
-    return text("not_checked_line", lang, what=_capitalised(what_name(item.what, lang)), reason=reason)
+    return text(f"not_checked.{item.reason}", lang, **values)
+
+
+def not_checked_lines(items: Iterable[NotChecked], lang: str = FALLBACK) -> list[str]:
+    """Return what was not looked at and why, with all that shares a reason in one line, at the place of its first."""
+    named: dict[str, list[str]] = {}
+    for item in items:
+        name = what_name(item.what, lang)
+        named.setdefault(_not_checked_reason(item, lang), []).append(_lowered(name) if lang == FALLBACK else name)
+    return [
+        text("not_checked_line", lang, what=_capitalised(listed(names, lang)), reason=reason) for reason, names in named.items()
+    ]
+
+
+def listed(phrases: Sequence[str], lang: str = FALLBACK) -> str:
+    """Write phrases one after another as a sentence does: `a, b and c`."""
+    if len(phrases) <= 2:
+        return text("join.list", lang).join(phrases)
+    return text("join.list_last", lang).join((text("join.list_more", lang).join(phrases[:-1]), phrases[-1]))
 
 
 def what_name(what: str, lang: str = FALLBACK) -> str:
@@ -248,7 +270,7 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
         return value
     words = [part.strip() for part in value.split(",") if part.strip()]
     if name in ("witness", "witnesses"):
-        return text("join.list", lang).join(text(f"witness.{word}", lang) for word in words)
+        return listed([text(f"witness.{word}", lang) for word in words], lang)
     if name == "quantities":
         return ", ".join(_lowered(_entry(f"metric.{word}", lang, word.replace("_", " "))) for word in words)
     if name == "finding":
@@ -266,7 +288,8 @@ def _lowered(phrase: str) -> str:
 
 
 def _capitalised(phrase: str) -> str:
-    return phrase[:1].upper() + phrase[1:]
+    """Return a phrase as a line begins; a symbol before Japanese (k空間) stays as it is."""
+    return phrase[:1].upper() + phrase[1:] if phrase[1:2].isascii() else phrase
 
 
 def document(assessment: Assessment, lang: str = FALLBACK) -> dict[str, Any]:

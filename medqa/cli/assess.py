@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medqa.cli.beside import of_others
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -67,13 +69,14 @@ def run(
                 maps = process.explain(assessment, series, shelf.scorers)
                 process.write(folder, assessment, series, maps, lang, settings.report, datetime.now(UTC))
             judged.append((assessment, folder))
+    left_out = of_others(reading.left_out) if judged else reading.left_out
     if json_:
         documents = [wording.document(assessment, lang) for assessment, _ in judged]
-        left = [{"name": item.name, "kind": item.kind, "code": item.code, "text": item.text} for item in reading.left_out]
+        left = [{"name": item.name, "kind": item.kind, "code": item.code, "text": item.text} for item in left_out]
         json.dump({"assessments": documents, "left_out": left}, sys.stdout, ensure_ascii=False, indent=2, sort_keys=True)
         sys.stdout.write("\n")
     else:
-        _show(console, judged, reading.left_out, lang)
+        _show(console, judged, left_out, lang)
     if not judged and any(item.kind == "unreadable" for item in reading.left_out):
         first = next(item for item in reading.left_out if item.kind == "unreadable")
         raise NothingToRead(source=path.name, reason=f"{first.code} {first.text}")
@@ -106,7 +109,7 @@ def _progress(console: Console) -> Iterator[Callable[[str], Callable[..., None]]
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
 
         def step(title: str) -> Callable[..., None]:
             task = bar.add_task(title, total=None)
@@ -124,7 +127,8 @@ def _show(console: Console, judged: list[tuple[Assessment, Path | None]], left_o
 
     from reports import wording
 
-    table = Table("#", "", "frames", "verdict", "why", "report", show_lines=True)
+    table = Table("#", "", "images", "verdict", "why", show_lines=True)
+    table.add_column("report", overflow="fold")
     for number, (assessment, folder) in enumerate(judged, start=1):
         colour = COLOURS[assessment.verdict]
         word = wording.verdict_word(assessment.verdict, lang)

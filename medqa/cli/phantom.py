@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from medqa.cli.beside import LABELS, TRUTH
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 EXAMPLE: Final = "medqa phantom acr out/ --vendor ge --kernel sharp"
 OWN: Final = {"CT": ("dose", "kernel", "plane", "tilt"), "MR": ("weighting", "snr", "coil"), "PT": ("counts",)}
 """Options that only phantoms of one modality have."""
-LABELS: Final = "labels.nii.gz"
 
 
 class Plane(StrEnum):
@@ -140,7 +141,7 @@ def _make(name: str, out: Path, vendor: str, asked: dict[str, Any], seed: int, j
     _check(out)
     console = Console(stderr=json_)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         making = bar.add_task("scanning", total=None)
         generator = np.random.default_rng(seed)
         made = phantoms.scanned(name, generator, asked, lambda done, total: bar.update(making, completed=done, total=total))
@@ -160,7 +161,7 @@ def _make(name: str, out: Path, vendor: str, asked: dict[str, Any], seed: int, j
     if phantoms.save_labels(out / LABELS, made):
         truth["label_file"] = LABELS
     text = json.dumps(truth, indent=1)
-    (out / "truth.json").write_text(text + "\n", encoding="utf-8")
+    (out / TRUTH).write_text(text + "\n", encoding="utf-8")
     if json_:
         sys.stdout.write(text + "\n")
     else:
@@ -218,7 +219,7 @@ def _show(console: Console, truth: dict[str, Any], out: Path) -> None:
     size = f"{truth['slices']} slices of {truth['rows']} x {truth['columns']} pixels of {truth['pixel_mm']:.3g} mm"
     lines = [
         f"{truth['kind']}, {truth['plane']}: {size}, {truth['spacing_mm']:g} mm apart, {_noise(truth)}",
-        f"Truth: {out / 'truth.json'}",
+        f"Truth: {out / TRUTH}",
         f"Judge it: medqa assess {out / truth['folder']}",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
+from medqa.cli.beside import MASKS, TRUTH, of_others
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -112,7 +114,7 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     done: list[tuple[Truth, Path]] = []
     refused: dict[str, list[MedqaError]] = {}
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         reading_bar = bar.add_task("reading", total=None)
         try:
             reading = reader.read(source, progress=lambda count: bar.update(reading_bar, completed=count))
@@ -122,7 +124,7 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
         if not fitting:
             raise _nothing(source, order.kind, reading.series)
         out.mkdir(parents=True, exist_ok=True)
-        with mask_archive(out / "masks.npz") as keep:
+        with mask_archive(out / MASKS) as keep:
             for number, series in enumerate(fitting, start=1):
                 task = bar.add_task(f"series {number} of {len(fitting)}", total=len(series.frames))
                 folder = out / f"{number:02d}-{series.modality}"
@@ -136,11 +138,11 @@ def _simulate(source: Path, out: Path, order: Order, json_: bool) -> None:
         raise next(iter(refused.values()))[0]
     document = {"seed": order.seed, "series": [truth.to_json() | {"folder": folder.name} for truth, folder in done]}
     text = json.dumps(document, indent=1, sort_keys=True)
-    (out / "truth.json").write_text(text + "\n", encoding="utf-8")
+    (out / TRUTH).write_text(text + "\n", encoding="utf-8")
     if json_:
         sys.stdout.write(text + "\n")
     else:
-        unread = sum(item.kind == "unreadable" for item in reading.left_out)
+        unread = sum(item.kind == "unreadable" for item in of_others(reading.left_out))
         _show(console, done, out, len(reading.series) - len(fitting), unread)
     for why, errors in refused.items():
         print(f"Left out: {len(errors)} series. {why}", file=sys.stderr)
@@ -249,7 +251,8 @@ def _show(console: Console, done: list[tuple[Truth, Path]], out: Path, others: i
 
     from medqa.simulate.truth import SEVERITY
 
-    table = Table("", "what was done", "median change", "derived series", show_lines=True)
+    table = Table("", "what was done", "median change", show_lines=True)
+    table.add_column("derived series", overflow="fold")
     for truth, folder in done:
         unit = SEVERITY[truth.modality].unit
         change = f"{truth.severity:.1f} HU" if unit == "HU" else f"{100 * truth.severity:.1f} % of the signal"
@@ -257,8 +260,8 @@ def _show(console: Console, done: list[tuple[Truth, Path]], out: Path, others: i
             change = f"{len(truth.lost)} of {truth.source_frames} slices gone"
         table.add_row(truth.modality, truth.text, change, str(folder))
     console.print(table)
-    masks = f"; where the artefacts are: {out / 'masks.npz'}" if (out / "masks.npz").exists() else ""
-    lines = [f"Truth: {out / 'truth.json'}{masks}", f"Judge it: medqa assess {done[0][1]}"]
+    masks = f"; where the artefacts are: {out / MASKS}" if (out / MASKS).exists() else ""
+    lines = [f"Truth: {out / TRUTH}{masks}", f"Judge it: medqa assess {done[0][1]}"]
     if others:
         lines.insert(0, f"Of another modality and left out: {others} series.")
     if unread:

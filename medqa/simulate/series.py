@@ -196,7 +196,7 @@ def degrade_series(
     frames = [_frame(series, shown, plan, kind, slab, digest) for shown in arranged]
     made = _series(series, _numbered(frames), header, digest)
     if kind in HEADERS:
-        made = _other_uptake(made)
+        made = _other_uptake(made, kind)
     return DegradedSeries(original=series, series=made, kind=kind, plan=plan, slab=slab, settled=settled)
 
 
@@ -241,9 +241,19 @@ def _header(series: Series, kind: str, plan: Plan) -> Dataset:
     return header
 
 
-def _other_uptake(series: Series) -> Series:
-    """Return a PET series whose uptake values follow from its header as it is now."""
+def _other_uptake(series: Series, kind: str) -> Series:
+    """Return a PET series whose uptake values follow from its header as it is now.
+
+    Raises
+    ------
+    InvalidDegradation
+        Where they stay what they were, as with a maker's own factor.
+    """
     found = uptake(series.header)
+    if found.factor and all(frame.header.suv_factor == found.factor for frame in series.frames):
+        raise InvalidDegradation(
+            kind=kind, reason="its SUV come from a factor of the maker in the header, which this leaves as it is"
+        )
     frames = []
     for frame in series.frames:
         before, pixels = frame.header.suv_factor, frame.decode

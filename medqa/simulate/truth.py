@@ -126,5 +126,8 @@ def sentence(kind: str, parameters: Sequence[tuple[Parameter, float]], slab: tup
     told = said or strength.unit == "1" or (strength.unit.islower() and len(strength.unit) > 3)
     unit = "" if told else f" {strength.unit}"
     first, last = slab[0] + 1, slab[1] + 1
-    which = f"all {frames} slices" if (first, last) == (1, frames) else f"slices {first}-{last} of {frames}"
+    if (first, last) == (1, frames):
+        which = f"all {frames} slices" if frames > 1 else "the only slice"
+    else:
+        which = f"slice {first} of {frames}" if first == last else f"slices {first}-{last} of {frames}"
     return f"{kind} ({strength.name} {value:.4g}{unit}) in {which}"

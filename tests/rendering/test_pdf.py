@@ -150,7 +150,7 @@ def test_the_page_says_what_was_judged_and_why(case: str, lang: str, tmp_path: P
         wording.text("word.not_certified", lang),
         wording.text("header.page", lang, page=1, pages=_pages(document)),
         *(wording.finding_text(item, lang) for item in made.findings),
-        *(wording.not_checked_text(item, lang) for item in made.not_checked),
+        *wording.not_checked_lines(made.not_checked, lang),
         series.series_uid,
         made.provenance.input_digest,
     ):

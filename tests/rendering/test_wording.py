@@ -89,7 +89,7 @@ def test_every_reason_makes_a_clean_sentence(reason: str, lang: str) -> None:
 def test_a_finding_without_its_values_is_still_clean(message: str, lang: str) -> None:
     said = wording.finding_text(finding(message), lang)
     assert not re.search(r"[{}\[\]?]|\s\s|\s[,.;)]", said), said
-    assert said[0] == said[0].upper()
+    assert said[0] == said[0].upper() or not said[1].isascii()
 
 
 def test_a_live_warning_is_taken_back_in_words() -> None:
@@ -103,6 +103,42 @@ def test_an_id_that_is_missing_falls_back_and_never_fails() -> None:
     assert wording.finding_text(strange) == "Something new"
     assert wording.text("nowhere.some_words", "ja") == "some words"
     assert wording.not_checked_text(NotChecked(what="new_metric", reason="new_reason")) == "New metric: new reason"
+
+
+def test_what_shares_a_reason_is_one_line_at_the_place_of_its_first() -> None:
+    items = [
+        *(NotChecked(what=name, reason="no_brain_tissue") for name in ("mr_snr_tissue", "mr_cnr")),
+        NotChecked(what="prior", reason="no_prior"),
+        NotChecked(what="mr_cjv", reason="no_brain_tissue"),
+        NotChecked(what="pt_uptake", reason="header_silent", values={"keyword": "RadiopharmaceuticalStartTime"}),
+        NotChecked(what="pt_exposure", reason="header_silent", values={"keyword": "PatientWeight"}),
+    ]
+    tissue = (
+        "Signal-to-noise ratio within brain tissue, contrast-to-noise ratio of white and grey matter and coefficient of joint "
+        "variation: no white and grey matter of a brain that could be told apart in the images"
+    )
+    assert wording.not_checked_lines(items) == [
+        tissue,
+        "Comparison with an earlier scan: no earlier scan is known",
+        "Uptake time: the header does not state it (RadiopharmaceuticalStartTime)",
+        "Activity × time per body weight: the header does not state it (PatientWeight)",
+    ]
+    assert wording.not_checked_lines(items, "ja")[0] == (
+        "脳組織内の信号雑音比、白質と灰白質のコントラスト雑音比（CNR）、結合変動係数（CJV）：画像から脳の白質と灰白質を識別できません"
+    )
+    assert wording.not_checked_lines([]) == []
+
+
+def test_a_symbol_before_japanese_keeps_its_case() -> None:
+    assert wording.finding_text(finding("mr_spikes"), "ja").startswith("k空間")
+    assert wording.finding_text(finding("mr_spikes")).startswith("Stripes")
+
+
+def test_three_witnesses_are_listed_as_a_sentence_lists_them() -> None:
+    values = {"score": 4.0, "witnesses": "mal, densenet, physics"}
+    made = factories.assessment(factories.series("MR", 4), Verdict.ADEQUATE, "adequate", findings=(), reason_values=values)
+    assert "for them: the frame network, the series network and the measurements; score" in wording.sentence(made)
+    assert "フレームネットワーク、シリーズネットワーク、物理測定が" in wording.sentence(made, "ja")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +157,7 @@ def test_document_is_the_assessment_and_its_sentences() -> None:
     assert Assessment.from_json(again) == made
     assert again["sentence"] == wording.sentence(made, "ja")
     assert [entry["text"] for entry in again["findings"]] == [wording.finding_text(item, "ja") for item in made.findings]
-    assert again["not_checked"][0]["text"] == "患者さんの周りの空気：装置が背景を消しています"
+    assert again["not_checked"][0]["text"] == "患者さんの周りの空気：背景が消されているか、ノイズ以外の信号を含みます"
     assert not re.search("SECRET|Doe", json.dumps(document))
 
 
