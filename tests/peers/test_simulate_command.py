@@ -15,9 +15,13 @@ from typer.testing import CliRunner, Result
 from medqa import reader
 from medqa.cli import app
 from medqa.errors import InvalidDegradation, MedqaError, NotDerivable, OutputRefused
-from medqa.simulate import phantom, study
+from medqa.simulate import phantom, phantoms, study
+from medqa.simulate.catalogue import described
+from medqa.simulate.series_headers import HEADERS
 
 SLICES = 6
+FEW = 24
+"""So many files of a real scan are enough."""
 CARRIED = (
     "PatientName",
     "StudyInstanceUID",
@@ -48,6 +52,18 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dataset.add_new(0x60003000, "OW", b"\0" * 2048)
         dataset.save_as(file)
     return folder
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A few small slices of a head in MR and of a trunk in PET, with the headers that two makers write."""
+    made = {}
+    asked = {"slices": SLICES, "size": 64, "spacing_mm": 6.0}
+    for modality, name, vendor in (("MR", "mr-head", "siemens"), ("PT", "pet-cylinder", "ge")):
+        made[modality] = tmp_path_factory.mktemp(modality)
+        scanned = phantoms.scanned(name, np.random.default_rng(3), asked, lambda done, total: None)
+        phantoms.save(made[modality], scanned, vendor, seed=3)
+    return made
 
 
 def medqa(*words: object) -> Result:
@@ -89,6 +105,35 @@ def test_a_quarter_of_the_dose_is_a_valid_derived_series_with_its_truth(
         spoiled, array = frame.decode(), clean.decode()
         inside = np.nan_to_num(array, nan=-1000.0) > -500
         assert np.sqrt(np.mean((spoiled - array)[inside] ** 2)) == pytest.approx(facts["severity"], rel=0.02)
+
+
+@pytest.mark.parametrize(("modality", "kind"), [(modality, kind) for modality in ("MR", "PT") for kind in described(modality)])
+def test_dciodvfy_finds_no_error_in_any_kind_of_mr_and_pet(
+    modality: str, kind: str, scans: dict[str, Path], tmp_path: Path, validate: Callable[[Path], list[str]]
+) -> None:
+    out = tmp_path / "out"
+    whole = kind in HEADERS
+    said = medqa(scans[modality], out, "--kind", kind, "--level", 1, "--json", *(() if whole else ("--slab", "2-5")))
+    (truth,) = json.loads(said.stdout)["series"]
+    files = sorted(out.rglob("*.dcm"))
+    assert len(files) == len(truth["frames"]) == SLICES - len(truth["lost_source_frames"])
+    assert (kind == "dropped") == (len(files) < SLICES)
+    # Of what was spoiled the middle slices, of what was left as it was the first.
+    assert {file.name: validate(file) for file in (files[0], *files[2:4]) if validate(file)} == {}
+    (series,) = reader.read(out / truth["folder"]).series
+    assert [frame.sop_instance_uid for frame in series.frames] == [frame["sop_instance_uid"] for frame in truth["frames"]]
+    spoiled = [frame for frame in truth["frames"] if frame["affected"]]
+    assert bool(spoiled) == (kind != "dropped")
+    assert all(frame["severity"] > 0 for frame in spoiled)
+
+
+def test_a_wrong_weight_is_refused_where_the_makers_own_factor_gives_the_suv(tmp_path: Path) -> None:
+    asked = {"slices": 2, "size": 32, "spacing_mm": 6.0}
+    scanned = phantoms.scanned("pet-cylinder", np.random.default_rng(3), asked, lambda done, total: None)
+    phantoms.save(tmp_path / "scan", scanned, "philips", seed=3)
+    with pytest.raises(InvalidDegradation, match="a factor of the maker"):
+        medqa(tmp_path / "scan", tmp_path / "out", "--kind", "pt-weight", "--level", 2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_command_writes_the_same_bytes_and_another_seed_other_uids(scan: Path, tmp_path: Path) -> None:
@@ -175,6 +220,18 @@ def test_a_folder_with_files_in_it_is_not_written_to(scan: Path, tmp_path: Path)
         medqa(scan, tmp_path, "--kind", "ct-dose", "--level", 1)
 
 
+def test_what_medqa_phantom_laid_beside_its_slices_is_not_complained_of(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    words = ("phantom", "mr-head", made, "--size", 48, "--slices", 2, "--spacing", 50)
+    assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
+    assert {file.name for file in made.iterdir()} == {"01-MR", "truth.json", "labels.nii.gz"}
+    said = medqa(made, tmp_path / "one", "--kind", "mr-noise", "--level", 2, "--slab", 2)
+    assert "Not readable" not in said.stdout
+    assert json.loads((tmp_path / "one" / "truth.json").read_text())["series"][0]["text"].endswith("in slice 2 of 2")
+    (made / "notes.txt").write_text("no image")
+    assert "Not readable: 1 of the files" in medqa(made, tmp_path / "two", "--kind", "mr-noise", "--level", 2).stdout
+
+
 def test_a_file_with_several_frames_is_refused_by_name(tmp_path: Path) -> None:
     made = phantom.ct(np.random.default_rng(3), slices=2, size=64)
     file = study.save(tmp_path / "multi", made.array, study.form_of(made))[0]
@@ -185,24 +242,35 @@ def test_a_file_with_several_frames_is_refused_by_name(tmp_path: Path) -> None:
         medqa(file, tmp_path / "out", "--kind", "ct-blur", "--level", 1)
 
 
-@pytest.mark.parametrize("name", ["lidc_0001.zip", "supria_head.zip", "curiosities/ts_1_2_2.zip"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ct/lidc_0001.zip", "ct-blur"),
+        ("ct/supria_head.zip", "ct-blur"),
+        ("ct/curiosities/ts_1_2_2.zip", "ct-blur"),
+        ("mr/mr_px0000_t2tra.zip", "mr-drift"),
+        ("mr/mr_px0000_t2tra.zip", "duplicated"),
+        ("pt/pt_sts001_ge_ds_fdg_wb.zip", "pt-blur"),
+        ("pt/pt_sts001_ge_ds_fdg_wb.zip", "pt-weight"),
+    ],
+)
 def test_a_real_scan_gets_no_error_that_it_did_not_have(
-    data: Path, tmp_path: Path, validate: Callable[[Path], list[str]], real_series: list[str], name: str
+    data: Path, tmp_path: Path, validate: Callable[[Path], list[str]], real_series: list[str], name: str, kind: str
 ) -> None:
-    archive = data / "ct" / name
+    archive = data / name
     if not archive.exists():
         pytest.skip(f"{name} is not among the scans")
     with zipfile.ZipFile(archive) as opened:
-        opened.extractall(tmp_path / "scan")
+        opened.extractall(tmp_path / "scan", opened.namelist()[:FEW])
     out = tmp_path / "out"
-    assert medqa(tmp_path / "scan", out, "--kind", "ct-blur", "--level", 2).exit_code == 0
+    assert medqa(tmp_path / "scan", out, "--kind", kind, "--level", 1).exit_code == 0
     before = {str(pydicom.dcmread(file).SOPInstanceUID): file for file in (tmp_path / "scan").rglob("*") if file.is_file()}
     pairs = [(file, before[pydicom.dcmread(file).SourceImageSequence[0].ReferencedSOPInstanceUID]) for file in out.rglob("*.dcm")]
     assert pairs
     assert {file.name: set(validate(file)) - set(validate(source)) for file, source in pairs[:3]} == {
         file.name: set() for file, _ in pairs[:3]
     }
-    series, original = reader.read(out / "01-CT").series[0], reader.read(tmp_path / "scan").series[0]
+    (series,), original = reader.read(out).series, reader.read(tmp_path / "scan").series[0]
     assert len(series.frames) == len(original.frames)
     assert [frame.header.position_mm for frame in series.frames] == [frame.header.position_mm for frame in original.frames]
     real_series.append(name)
