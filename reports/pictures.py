@@ -38,11 +38,12 @@ def worst(page: Page) -> list[Any]:
     frames = list(maps) or _worst_frames(page)
     if not frames:
         return []
-    rows = [_worst_row(page, frame, maps.get(frame)) for frame in frames]
+    if not maps:
+        return page.theme.block(page.word("section.worst_alone"), [_row(page, frames, _PANEL + 3 * mm)], together=True)
+    rows = [_worst_row(page, frame, maps[frame]) for frame in frames]
     if any(found.localisable for found in maps.values()):
         rows[-1].append(page.theme.note(page.word("figure.heat_map_note")))
-    title = page.word("section.worst" if maps else "section.worst_alone")
-    return [*page.theme.block(title, rows[0], together=True), *(KeepTogether(row) for row in rows[1:])]
+    return [*page.theme.block(page.word("section.worst"), rows[0], together=True), *(KeepTogether(row) for row in rows[1:])]
 
 
 def _worst_frames(page: Page) -> list[int]:
@@ -54,7 +55,7 @@ def _worst_frames(page: Page) -> list[int]:
     return [frame for frame in dict.fromkeys(named) if frame < len(page.series.frames)][:_MOST_WORST]
 
 
-def _worst_row(page: Page, frame: int, found: HeatMap | None) -> list[Any]:
+def _worst_row(page: Page, frame: int, found: HeatMap) -> list[Any]:
     words = figures.caption(page.assessment, page.series, frame, page.lang)
     try:
         image, array, window = _view(page, frame)
@@ -64,12 +65,12 @@ def _worst_row(page: Page, frame: int, found: HeatMap | None) -> list[Any]:
     first = _flow(grey, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS)
     cells: list[Any] = [first]
     titles = [f"{words}, {window.label(page.lang)}"]
-    if found is not None and found.localisable:
+    if found.localisable:
         panels = (figures.overlay(grey, found), figures.colours(figures.heat(found)))
         cells += [_flow(panel, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS) for panel in panels]
         cells.append(colour_bar(found.limits, _BAR, first.wrap(0, 0)[1], page.word("figure.attention"), page.theme.fonts))
         titles += [page.word("figure.overlay"), f"{page.word('figure.map')} ({found.method})", ""]
-    elif found is not None:
+    else:
         cells.append(page.theme.paragraph(f"{page.word('figure.map')}: {page.word('figure.not_localisable')}", 8.5))
         titles.append("")
     widths = [*[_PANEL + 3 * mm] * min(3, len(cells)), *[_BAR] * (len(cells) == 4)]
@@ -84,9 +85,14 @@ def images(page: Page) -> list[Any]:
     inner = {round(place) for place in np.linspace(0, count - 1, _SLICES + 2)[1:-1]}
     chosen = sorted(inner) if count > _SLICES else list(range(count))
     share = WIDTH / max(2, len(chosen))
-    tiles = [_tile(page, frame, share - 2 * mm) for frame in chosen]
-    row = _grid([[tile[0] for tile in tiles], [tile[1] for tile in tiles]], [share] * len(tiles))
+    row = _row(page, chosen, share)
     return [*page.theme.block(page.word("section.images"), [row], together=True), *_across(page)]
+
+
+def _row(page: Page, frames: Sequence[int], share: float) -> Table:
+    """Return slices side by side, each under its caption in a column `share` points wide."""
+    tiles = [_tile(page, frame, share - 2 * mm) for frame in frames]
+    return _grid([[tile[0] for tile in tiles], [tile[1] for tile in tiles]], [share] * len(tiles))
 
 
 def _tile(page: Page, frame: int, wide: float) -> tuple[Any, Any]:

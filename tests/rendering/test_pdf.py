@@ -467,6 +467,16 @@ def test_the_heat_map_page_is_an_image_without_the_patient(lang: str) -> None:
     assert not np.array_equal(page, figures.heat_map_page(made, series, flat, lang))
 
 
+def test_worst_images_without_heat_maps_lie_side_by_side(tmp_path: Path, peer: Peer) -> None:
+    series = factories.series("CT", 24)
+    made = factories.assessment(series)
+    worst = [frame for one in made.predictions for frame in one.worst_frames]
+    shown = _read(pdf(made, series, (), "en"), tmp_path, peer, "-layout", "-l", "1")
+    line = next(line for line in shown.partition("Worst images")[2].splitlines() if "Slice" in line)
+    assert re.findall(r"Slice (\d+)", line) == [str(frame + 1) for frame in dict.fromkeys(worst)][:3]
+    assert line.count("Slice") > 1
+
+
 def test_the_worst_frame_comes_first_and_once() -> None:
     made, _, maps, _ = _ct()
     other = tuple(dataclasses.replace(found, model="densenet_ct") for found in maps)
