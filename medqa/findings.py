@@ -69,6 +69,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     # MR
     "mr_snr_low": FindingKind(_AGAINST, Reason.POOR_SNR),  # value, limit
     "mr_ghosting_high": FindingKind(_AGAINST, Reason.MR_GHOST),  # value, limit (percent)
+    "mr_zipper": FindingKind(_NOTE, own("mr_zipper", "Line across the image")),  # percent
     "mr_jumps": FindingKind(_NOTE, own("mr_jumps", "Slices of another brightness")),  # percent
     "mr_spikes": FindingKind(_NOTE, own("mr_spikes", "Stripes from spikes in k-space")),  # percent
     # PET

@@ -41,6 +41,7 @@ from medqa.metrics import (
     mr_snr_tissue,
     mr_spikes,
     mr_wrap,
+    mr_zipper,
     pt_bed_steps,
     pt_blood_suv,
     pt_body_cov,
@@ -93,6 +94,7 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
         mr_bias.METRIC,
         mr_spikes.METRIC,
         mr_wrap.METRIC,
+        mr_zipper.METRIC,
         mr_jumps.METRIC,
     ),
     "PT": (

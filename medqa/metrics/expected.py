@@ -106,6 +106,7 @@ MR: Final[Mapping[str, Mapping[str, Effect]]] = {
     "mr_bias": _declared(rises=("bias",), blind=("noise", "blur", "gibbs", "zipper", "chemical-shift")),
     # From k-space and from the borders
     "mr_spikes": _declared(rises=("spike",), blind=("noise", "blur", "bias")),
+    "mr_zipper": _declared(rises=("zipper",), blind=("blur", "bias", "gibbs", "noise")),
     "mr_wrap": _declared(rises=("wrap",), blind=("noise", "blur", "bias", "gibbs")),
     # From neighbouring slices
     "mr_jumps": _declared(blind=("blur", "gibbs")),

@@ -1,0 +1,104 @@
+"""MR zipper: a line of dashes across the image, from a radio frequency that leaks into the receiver.
+
+Every row and every column is compared with the lines two pixels to either side: the 30th percentile, along the line, of
+
+    |value - mean of the two neighbours|
+
+is small where anatomy goes on from line to line, for no edge fills seven tenths of a line; on the line of a zipper it is large,
+over air and body alike. A line counts by what it has above its surroundings (median over 17 lines) and above four standard errors
+of such a percentile, and the largest is reported as a percent of the mean foreground signal.
+
+Source: Heiland S. From A as in aliasing to Z as in zipper: artifacts in MRI. Clin Neuroradiol 2008; 18:25-36
+(10.1007/s00062-008-8003-y), for what a zipper is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from medqa.assessment import Finding
+from medqa.codes import Unit, own
+from medqa.findings import finding
+from medqa.measurement import Measurement
+from medqa.metrics.metric import Metric, Partial, present, runs
+from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level
+from medqa.regions import Regions
+from medqa.series import Series
+from medqa.volume import Array
+
+NAME: Final = "mr_zipper"
+SOURCE: Final = "Heiland, Clin Neuroradiol 2008;18:25"
+APART: Final = 2
+"""Pixels to the neighbours: a zipper is one or two lines wide, and interpolation spreads it."""
+AROUND: Final = 17
+ERRORS: Final = 4.0
+FILLED: Final = 30.0
+"""Percentile along a line: seven tenths of it must stand out."""
+SPREAD: Final = 1.6
+"""Standard error of that percentile of n absolute values, times the root of n, as a share of it (half-normal: 1.61)."""
+BORDER: Final = 0.03
+"""Share of the lines at either border that does not count: filters and masks end there."""
+MIN_LINES: Final = 48
+MIN_VALUES: Final = 0.7
+"""Share of a line that must not be one constant (masked air)."""
+CUT: Final = 10.0
+"""Percent of the signal from which a frame is named: of 51 clean training scans, three have more, cropped thighs and a phantom."""
+
+
+def per_frame(regions: Regions) -> dict[str, Any] | None:
+    """Return the excess of the worst line in percent of the signal; None for an end of the stack or a tiny frame."""
+    array = np.nan_to_num(regions.image.array)
+    if regions.body_share < MIN_FOREGROUND or min(array.shape) < MIN_LINES:
+        return None
+    level = foreground_level(regions)
+    if not level > 0:
+        return None
+    worst = max(excess(array), excess(np.ascontiguousarray(array.T)))
+    return {"percent": 100.0 * worst / level}
+
+
+def excess(array: Array) -> float:
+    """Return what the worst column of `(y, x)` has above its surroundings and above chance, in the unit of the array."""
+    from scipy import ndimage
+
+    inner = array[:, APART:-APART]
+    rough = np.abs(inner - (array[:, : -2 * APART] + array[:, 2 * APART :]) / 2)
+    known = (rough > 0).mean(axis=0) >= MIN_VALUES
+    lines = np.percentile(rough, FILLED, axis=0)
+    around = ndimage.median_filter(lines, AROUND, mode="nearest")
+    above = lines - around * (1 + ERRORS * SPREAD / np.sqrt(array.shape[0]))
+    edge = max(1, round(BORDER * above.size))
+    counted = np.where(known, above, 0.0)[edge:-edge]
+    return max(float(counted.max()), 0.0)
+
+
+def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
+    """Return the median over the frames, in percent of the signal: a zipper is in all slices of a scan.
+
+    Raises
+    ------
+    NotApplicable
+        `no_body` where no frame has foreground.
+    """
+    found = present(NAME, partials, "no_body")
+    return Measurement(
+        quantity=own(NAME, "Strongest line across the image"),
+        value=float(np.median([partial["percent"] for partial in found])),
+        unit=Unit.PERCENT,
+        source=SOURCE,
+    )
+
+
+def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
+    """Return the runs of frames with a line that stands out."""
+    shares = [0.0 if partial is None else float(partial["percent"]) for partial in partials]
+    return [
+        finding(NAME, values={"percent": max(shares[first : last + 1])}, frames=(first, last))
+        for first, last in runs([share > CUT for share in shares])
+    ]
+
+
+METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find)
