@@ -62,6 +62,7 @@ QUANTITIES: Final[dict[str, dict[str, bool]]] = {
         "mr_bias": False,
         "mr_spikes": True,
         "mr_wrap": False,
+        "mr_zipper": False,
         "mr_cjv": True,
     },
     "PT": {
