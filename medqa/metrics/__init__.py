@@ -111,8 +111,8 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
 }
 
 PAIRS: Final[tuple[Pair, ...]] = (pt_ct_overlap.PAIR, pt_dome_mismatch.PAIR)
-"""Quantities of a PET and its CT: both modalities keep their partials."""
-PAIRED: Final = ("CT", "PT")
+"""Quantities of a PET and its CT. A PET's frames keep their partials; those of a CT are measured when a PET asks (`ct_of_pet`)."""
+PAIRED: Final = "PT"
 
 __all__ = ["METRICS", "PAIRS", "Metric", "Pair", "Partial", "frame_partials"]
 
@@ -122,7 +122,7 @@ def frame_partials(image: FrameImage) -> dict[str, Partial]:
     regions = Regions(image)
     partials: dict[str, Partial] = {frame_facts.NAME: frame_facts.facts(regions)}
     metrics: tuple[Metric | Pair, ...] = tuple(one for one in METRICS.get(image.frame.modality, ()) if one.looks_at(image.frame))
-    if image.frame.modality in PAIRED:
+    if image.frame.modality == PAIRED:
         metrics += PAIRS
     for metric in metrics:
         partial: Any = metric.per_frame(regions)

@@ -38,6 +38,9 @@ FRONT_TO_BACK_MM: Final = 100.0
 """To either side of the body's middle."""
 REACH_MM: Final = 30.0
 """The levels on both sides of the border are medians over this."""
+CLEAR_MM: Final = 10.0
+"""From here to the end of the reach above the border a CT must show lung throughout: over the vertex there is air, which a mean with
+the skull makes look like lung."""
 CT_LIVER_HU: Final = -100.0
 CT_LUNG_HU: Final = (-950.0, -500.0)
 """Air around the body has less."""
@@ -122,7 +125,7 @@ def combine(pet: Series, pet_partials: Sequence[Partial | None], ct: Series, ct_
     seen, other = _columns(pet_partials), _columns(ct_partials)
     shifts = []
     for place in sorted(seen.keys() & other.keys()):
-        on_ct = border(other[place], _is_dome_on_ct)
+        on_ct = border(other[place], _is_dome_on_ct, above=CT_LUNG_HU)
         on_pet = None if on_ct is None else border(seen[place], _is_dome_on_pet, near=on_ct)
         if on_ct is not None and on_pet is not None:
             shifts.append(on_pet - on_ct)
@@ -157,7 +160,12 @@ def _is_dome_on_pet(liver: float, lung: float) -> float:
     return liver - lung if liver > PET_LIVER_OVER_LUNG * max(lung, 0.0) else 0.0
 
 
-def border(column: Column, step: Callable[[float, float], float], near: float | None = None) -> float | None:
+def border(
+    column: Column,
+    step: Callable[[float, float], float],
+    near: float | None = None,
+    above: tuple[float, float] | None = None,
+) -> float | None:
     """Return the height at which the largest step from below to above is half done; None where there is no step.
 
     Parameters
@@ -168,6 +176,8 @@ def border(column: Column, step: Callable[[float, float], float], near: float | 
         Takes the levels below and above; returns how large the step is, 0 for none.
     near
         Only heights within 60 mm of this.
+    above
+        Every value from 10 to 30 mm above the border lies between these.
     """
     heights, values = (np.array(part) for part in zip(*column, strict=True))
     middles = (heights[1:] + heights[:-1]) / 2
@@ -190,6 +200,9 @@ def border(column: Column, step: Callable[[float, float], float], near: float | 
         if (size := step(low, high)) > best:
             window = slice(first[index], last[index])
             at = _crossing(heights[window], values[window], (low + high) / 2)
+            clear = values[(heights > at + CLEAR_MM) & (heights < at + REACH_MM)]
+            if above is not None and not ((clear > above[0]) & (clear < above[1])).all():
+                continue
             if near is None or abs(at - near) <= NEAR_MM:
                 best, found = size, at
     return found
