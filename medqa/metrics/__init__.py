@@ -35,6 +35,7 @@ from medqa.metrics import (
     mr_ghosting,
     mr_gradient_entropy,
     mr_jumps,
+    mr_noise,
     mr_qi1,
     mr_sharpness,
     mr_snr,
@@ -83,6 +84,7 @@ METRICS: Final[dict[str, tuple[Metric, ...]]] = {
     "MR": (
         mr_snr.METRIC,
         mr_snr_tissue.METRIC,
+        mr_noise.METRIC,
         mr_contrast.METRIC,
         mr_contrast.VARIATION,
         mr_efc.METRIC,

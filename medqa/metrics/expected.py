@@ -100,6 +100,7 @@ MR: Final[Mapping[str, Mapping[str, Effect]]] = {
     "mr_cnr": _declared(falls=("noise", "coil-noise")),
     "mr_cjv": _declared(rises=("noise", "coil-noise", "bias", "motion")),
     # From the whole image
+    "mr_noise": _declared(rises=_NOISY, falls=("blur",), blind=("bias", "zipper")),
     "mr_efc": _declared(rises=("noise", "motion", "drift", "ghost", "nyquist")),
     "mr_gradient_entropy": _declared(rises=("noise", "coil-noise", "motion", "drift", "ghost")),
     "mr_sharpness": _declared(falls=("blur", "gibbs", "drift"), blind=("bias", "zipper")),

@@ -39,8 +39,8 @@ FRONT_TO_BACK_MM: Final = 100.0
 REACH_MM: Final = 30.0
 """The levels on both sides of the border are medians over this."""
 CLEAR_MM: Final = 10.0
-"""From here to the end of the reach above the border a CT must show lung throughout: over the vertex there is air, which a mean with
-the skull makes look like lung."""
+"""From here to the end of the reach above the border a CT must show lung throughout: over the vertex there is air, which looks like
+lung where the skull goes into the mean."""
 CT_LIVER_HU: Final = -100.0
 CT_LUNG_HU: Final = (-950.0, -500.0)
 """Air around the body has less."""

@@ -53,6 +53,7 @@ QUANTITIES: Final[dict[str, dict[str, bool]]] = {
     },
     "MR": {
         "mr_snr": True,
+        "mr_noise": True,
         "mr_fber": True,
         "mr_qi1": True,
         "mr_ghosting": False,

@@ -1,0 +1,54 @@
+"""Noise within the body equals the noise that was put in, whatever the air and the anatomy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medqa.errors import NotApplicable
+from medqa.metrics import mr_noise
+from medqa.regions import Regions
+from medqa.volume import Array
+from tests.science.factories import make_image, make_series
+
+SIZE = 160
+Y, X = np.meshgrid(*(np.arange(SIZE) - SIZE // 2,) * 2, indexing="ij")
+BODY = np.hypot(Y / 60, X / 46) < 1
+
+
+def head(noise: float, *, masked: bool = False, seed: int = 0) -> Array:
+    generator = np.random.default_rng(seed)
+    clean = BODY * (400.0 + 40 * np.cos(Y / 6) * np.cos(X / 8))
+    made = np.hypot(clean + noise * generator.standard_normal(BODY.shape), noise * generator.standard_normal(BODY.shape))
+    return np.where(BODY | (not masked), made, 0).astype(np.float32)
+
+
+def percent(array: Array) -> float:
+    found = mr_noise.per_frame(Regions(make_image(array, modality="MR")))
+    assert found is not None
+    return float(found["percent"])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("noise", [8.0, 16.0, 32.0])
+def test_the_noise_that_was_put_in_is_found(noise: float, masked: bool) -> None:
+    assert percent(head(noise, masked=masked)) == pytest.approx(100 * noise / 400, rel=0.06)
+
+
+def test_gain_and_shading_do_not_matter() -> None:
+    image = head(12.0)
+    assert percent(image * np.float32(7.5)) == pytest.approx(percent(image), rel=1e-4)
+    shaded = image * (1 + 0.3 * X / SIZE).astype(np.float32)
+    assert percent(shaded) == pytest.approx(percent(image), rel=0.03)
+
+
+@pytest.mark.parametrize("array", [np.zeros((64, 64)), np.full((64, 64), 7.0), np.full((64, 64), np.nan), head(8.0)[:12, :12]])
+def test_what_shows_nothing_has_no_value(array: Array) -> None:
+    made = np.asarray(array, dtype=np.float32)
+    assert mr_noise.per_frame(Regions(make_image(made, modality="MR"))) is None
+    with pytest.raises(NotApplicable):
+        mr_noise.combine(make_series([made], modality="MR"), [None])
+
+
+def test_rounding_is_not_taken_for_noise() -> None:
+    assert mr_noise.per_frame(Regions(make_image(np.rint(head(0.1) / 100) * np.float32(100), modality="MR"))) is None
