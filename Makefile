@@ -71,6 +71,8 @@ physics: $(VENV)/.test
 	$(BIN)/python -m medqa.training.physics fit
 	$(BIN)/python -m tests.proofs.verdicts
 	$(BIN)/python -m tests.proofs.metrics
+	$(BIN)/python -m tests.proofs.natural_mr
+	$(BIN)/python -m tests.proofs.mrqy
 
 sheets: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.sheets $(ARGS)

@@ -31,8 +31,11 @@ def measured(key: str, spoiled: str = "no", remarks: str = "", **values: float) 
 @pytest.mark.parametrize(
     ("remark", "metrics"),
     [
-        ("noisy (low SNR)", ["mr_snr", "mr_snr_tissue"]),
-        ("Horizontal motion/ZIPPER ghost line", ["mr_ghosting", "mr_qi1", "mr_spikes", "mr_efc", "mr_gradient_entropy"]),
+        ("noisy (low SNR)", ["mr_snr", "mr_snr_tissue", "mr_noise"]),
+        (
+            "Horizontal motion/ZIPPER ghost line",
+            ["mr_ghosting", "mr_qi1", "mr_zipper", "mr_spikes", "mr_efc", "mr_gradient_entropy"],
+        ),
         ("strong distortion and signal drop-out", []),
     ],
 )
@@ -66,10 +69,9 @@ def test_the_page_tells_what_was_seen_and_what_was_not() -> None:
     assert "in the worst fifth): 1 of 2" in page
     assert "| seen | train | severe | FLAIR zipper | `mr_efc` | 0.9 | 1 of 10 | yes |" in page
     assert "not computable: `no_air`" in page
-    assert "- missed: " in page
-    assert "| zipper, interference | `mr_spikes`, `mr_efc` | 1 | 1 | 1 |" in page
-    assert "| noisy, noise, low snr, low-snr | `mr_snr`, `mr_snr_tissue` | 1 | 0 | 0 |" in page
-    assert "- seen: " not in page
+    assert "Not seen: missed." in page
+    assert "| zipper, interference | `mr_zipper`, `mr_spikes`, `mr_efc` | 1 | 1 | 1 |" in page
+    assert "| noisy, noise, low snr, low-snr | `mr_snr`, `mr_snr_tissue`, `mr_noise` | 1 | 0 | 0 |" in page
 
 
 def test_an_order_is_right_where_the_better_one_is_better() -> None:
@@ -81,4 +83,4 @@ def test_an_order_is_right_where_the_better_one_is_better() -> None:
     rows = natural_mr.zipper({key: measured(key, mr_efc=0.9 - n / 10) for n, key in enumerate(natural_mr.ZIPPER)})
     assert any("`mr_efc`" in row and row.count("right") == 5 for row in rows)
     pairs = natural_mr.fields({"mr_hkup1_t2w3t.nii.gz": high, "mr_hkup1_fse.nii.gz": low})
-    assert pairs[-1] == "Pairs: right 1, wrong 0, equal 0, not computable 3."
+    assert pairs[-1] == "Pairs: right 1, wrong 0, equal 0, not computable 4."
