@@ -38,11 +38,11 @@ def worst(page: Page) -> list[Any]:
     frames = list(maps) or _worst_frames(page)
     if not frames:
         return []
-    if not maps:
-        return page.theme.block(page.word("section.worst_alone"), [_row(page, frames, _PANEL + 3 * mm)], together=True)
+    if not any(found.localisable for found in maps.values()):
+        told = [page.theme.note(f"{page.word('figure.map')}: {page.word('figure.not_localisable')}")] if maps else []
+        return page.theme.block(page.word("section.worst_alone"), [_row(page, frames, _PANEL + 3 * mm), *told], together=True)
     rows = [_worst_row(page, frame, maps[frame]) for frame in frames]
-    if any(found.localisable for found in maps.values()):
-        rows[-1].append(page.theme.note(page.word("figure.heat_map_note")))
+    rows[-1].append(page.theme.note(page.word("figure.heat_map_note")))
     return [*page.theme.block(page.word("section.worst"), rows[0], together=True), *(KeepTogether(row) for row in rows[1:])]
 
 

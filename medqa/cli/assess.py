@@ -127,8 +127,10 @@ def _show(console: Console, judged: list[tuple[Assessment, Path | None]], left_o
 
     from reports import wording
 
-    table = Table("#", "", "images", "verdict", "why", show_lines=True)
-    table.add_column("report", overflow="fold")
+    table = Table("#", "", "images", "verdict", show_lines=True)
+    # Japanese has no spaces to break at, and a path is there to be copied: fold both, cut neither.
+    for name in ("why", "report"):
+        table.add_column(name, overflow="fold")
     for number, (assessment, folder) in enumerate(judged, start=1):
         colour = COLOURS[assessment.verdict]
         word = wording.verdict_word(assessment.verdict, lang)
