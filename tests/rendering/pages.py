@@ -1,7 +1,8 @@
 """Draw the report pages of three phantoms: `python -m tests.rendering.pages [FOLDER]`.
 
 Every page of a CT, an MR (in Japanese) and a PET phantom goes to FOLDER as PNG, to be looked at; without FOLDER only
-`docs/img/report_ct.png`, the first page of the CT one, is made. The bundles of this checkout judge them.
+`docs/img/report_ct.png`, `report_mr.png` and `report_pet.png`, the first pages in English, are made. The bundles of this checkout
+judge them.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from medqa.simulate.scenarios import SCENARIOS
 from reports import wording
 from reports.pdf import pdf
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "img" / "report_ct.png"
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "img"
 JUDGED_AT = "2026-01-05T10:00:30+00:00"
 PAGES = (
     ("ct", "CT abdomen, 1/16 of the dose", "en"),
     ("mr", "MR head, moving", "ja"),
-    ("pt", "PET trunk, 1/16 of the counts", "en"),
+    ("pet", "PET trunk, 1/16 of the counts", "en"),
 )
 
 
@@ -69,9 +70,9 @@ def main() -> None:
             draw(name, scenario, lang, folder)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        first = draw(*PAGES[0], Path(scratch))[0]
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        PICTURE.write_bytes(first.read_bytes())
+        for name, scenario, _ in PAGES:
+            first = draw(name, scenario, "en", Path(scratch))[0]
+            (PICTURES / first.name.replace("-1", "")).write_bytes(first.read_bytes())
 
 
 if __name__ == "__main__":
