@@ -47,14 +47,14 @@ PARTS: Final = {
         page=DOCS / "bias_mr.md",
         conditions=(drawn_mr.conditions, drawn_mr_faults.conditions),
         size=f"{FRAMES} frames of {drawn_mr.SIDE} x {drawn_mr.SIDE} pixels of {drawn_mr.PIXEL_MM:g} mm (heads: 128; slices: more)",
-        draws=25,
+        draws=50,
     ),
     "PT": Part(
         title="PET",
         page=DOCS / "bias_pt.md",
         conditions=(drawn_pet.conditions, drawn_study.conditions),
         size="bodies of 40 to 90 slices",
-        draws=20,
+        draws=40,
     ),
 }
 NAMES = {ct_size.DIAMETER.value: ct_size.NAME, ct_dose.ESTIMATE.value: ct_dose.NAME}

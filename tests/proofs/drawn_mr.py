@@ -15,6 +15,7 @@ from medqa.metrics import (
     mr_fber,
     mr_formulae,
     mr_gradient_entropy,
+    mr_noise,
     mr_sharpness,
     mr_snr,
     mr_snr_tissue,
@@ -68,8 +69,12 @@ def noises() -> Iterator[Condition]:
         def image(rng: np.random.Generator, ratio: float = ratio) -> Image:
             return magnitude(rng, disc(), SIGNAL / ratio)
 
-        truths = {mr_snr.NAME: ratio, mr_fber.NAME: float(stats.ncx2.ppf(0.5, 2, ratio**2)) / (2 * math.log(2))}
-        yield condition(f"disc, SNR {ratio:g}", [mr_snr.METRIC, mr_fber.METRIC], image, truths)
+        truths = {
+            mr_snr.NAME: ratio,
+            mr_noise.NAME: 100 / ratio,
+            mr_fber.NAME: float(stats.ncx2.ppf(0.5, 2, ratio**2)) / (2 * math.log(2)),
+        }
+        yield condition(f"disc, SNR {ratio:g}", [mr_snr.METRIC, mr_noise.METRIC, mr_fber.METRIC], image, truths)
 
 
 def tissues() -> Iterator[Condition]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from medqa.metrics import mr_bias, mr_ghosting, mr_jumps, mr_qi1, mr_spikes, mr_wrap
+from medqa.metrics import mr_bias, mr_ghosting, mr_jumps, mr_qi1, mr_spikes, mr_wrap, mr_zipper
 from medqa.regions import GRID
 from tests.proofs.drawn import Condition, Drawn, Image
 from tests.proofs.drawn_mr import PIXEL_MM, RADIUS_MM, SIDE, SIGNAL, condition, disc, magnitude, plane
@@ -25,6 +25,7 @@ def conditions() -> Iterator[Condition]:
     yield from stripes()
     yield from folded()
     yield from unsteady()
+    yield from lines()
 
 
 def air() -> Iterator[Condition]:
@@ -122,3 +123,16 @@ def unsteady() -> Iterator[Condition]:
 
         name = f"every other slice brighter by {percent:g} %" if percent else "even slices"
         yield Condition(name=name, metrics=(mr_jumps.METRIC,), draw=draw)
+
+
+def lines() -> Iterator[Condition]:
+    """Yield one column that is brighter by a share of the signal, over air and disc alike."""
+    for percent in (0.0, 10.0, 30.0, 100.0):
+        clean = disc()
+        clean[:, SIDE // 2 + 40] += percent / 100 * SIGNAL
+
+        def image(rng: np.random.Generator, clean: Image = clean) -> Image:
+            return magnitude(rng, clean, NOISE)
+
+        name = f"line of {percent:g} % of the signal" if percent else "disc without a line"
+        yield condition(name, [mr_zipper.METRIC], image, {mr_zipper.NAME: percent})
