@@ -2,8 +2,8 @@
 
     sharpness = median over edges of |gradient| / (highest - lowest value within 4 mm along the axis)        [1/mm]
 
-The inverse is the distance over which an edge of that height would rise at its steepest slope; a step blurred by a Gaussian has 1
-/ (sigma sqrt(2 pi)), less what the smoothing and the difference of pixels two apart widen it by: on pixels of 1 mm and little
+The inverse is the distance over which an edge of that height would rise at its steepest slope; a step blurred by a Gaussian has 1 /
+(sigma sqrt(2 pi)), less what the smoothing and the difference of pixels two apart widen it by: on pixels of 1 mm and little
 noise 32 % at a sigma of 1 mm, 14 % at 2 mm (`make bias`, docs/bias_mr.md). Contrast and a smooth field of the coil drop out. An
 edge is the steepest pixel of a cell of 8 by 8 pixels in the body and its rim; of the cells the half with the highest edges for
 their level counts, so that no bright line (a zipper) and no bright side decides. K-space is often cut along one axis, hence the
