@@ -116,7 +116,9 @@ def measure(one: Drawn, metrics: Sequence[Metric | Pair]) -> dict[str, float]:
         try:
             if isinstance(metric, Metric):
                 made = metric.measure(series, partials)
-            elif ct is not None:
+            elif ct is None:
+                continue
+            else:
                 made = (metric.combine(series, partials, ct, [metric.per_frame(frame) for frame in beside]),)
         except NotApplicable:
             continue
