@@ -29,7 +29,7 @@ from medqa.config import ReportSettings
 from medqa.errors import InvalidSettings, RenderingFailed, UndecodablePixels
 from medqa.findings import FINDINGS, finding
 from medqa.series import Series
-from reports import figures, fonts, planes, wording
+from reports import figures, fonts, parameters, planes, wording
 from reports.fonts import Fonts
 from reports.pdf import pdf
 from tests.rendering import factories
@@ -465,6 +465,12 @@ def test_the_heat_map_page_is_an_image_without_the_patient(lang: str) -> None:
     assert np.array_equal(page, figures.heat_map_page(made, renamed, maps, lang))
     flat = tuple(dataclasses.replace(found, localisable=False) for found in maps)
     assert not np.array_equal(page, figures.heat_map_page(made, series, flat, lang))
+
+
+def test_a_radionuclide_is_written_without_the_marks_of_its_code() -> None:
+    assert parameters.parameter_text("radionuclide", "^18^Fluorine", "en") == "Fluorine-18"
+    assert parameters.parameter_text("radionuclide", "^99m^Technetium", "ja") == "Technetium-99m"
+    assert parameters.parameter_text("tracer", "FDG -- fluorodeoxyglucose", "en") == "FDG -- fluorodeoxyglucose"
 
 
 @pytest.mark.parametrize("maps", [True, False])
