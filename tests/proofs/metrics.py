@@ -36,6 +36,8 @@ TITLES: Final = {"CT": "CT", "MR": "MR", "PT": "PET"}
 EXPECTED_OF: Final = {quantity: effects for declared in EXPECTED.values() for quantity, effects in declared.items()}
 MONOTONE: Final = 0.95
 BLIND: Final = 0.10
+FEWEST: Final = 3
+"""Fewer patients have no spread that a movement could be held against."""
 COLOURS: Final = {"kept": "#2e7d32", "failed": "#c62828", "free": "#e0e0e0", "unknown": "#ffffff"}
 
 
@@ -100,6 +102,8 @@ def outcome(quantity: str, kind: str, rows: Sequence[Row]) -> Outcome:
     courses = [course for course in courses_of(quantity, kind, rows).values() if len(course) > 1]
     if wanted is Effect.FREE or not courses:
         return Outcome(expected=wanted, patients=len(courses), share=0.0)
+    if wanted is Effect.BLIND and len(courses) < FEWEST:
+        return Outcome(expected=wanted, patients=0, share=0.0)
     if wanted is Effect.BLIND:
         clean = np.array([course[0] for course in courses])
         spread = float(np.subtract(*np.percentile(clean, [75, 25]))) / 1.349
@@ -185,7 +189,8 @@ def page(modality: str, outcomes: dict[tuple[str, str], Outcome], test: Sequence
         f"Of {len(declared)} declared effects that could be measured on {len({row.subject for row in test})} test patients (up to",
         f"{several} frames each), {sum(one.kept is True for one in declared)} hold. ↑ ↓: strictly monotone over five strengths",
         "in at least 95 % of patients; ○: the median change at the strongest level is under 10 % of the clean spread between",
-        "patients; phantoms are left out. These do not hold; what was tried stands with the metric below.",
+        f"patients, of whom there must be {FEWEST}; phantoms are left out. These do not hold; what was tried stands with the",
+        "metric below.",
         "",
         "| quantity | degradation | declared | seen | patients |",
         "|---|---|---|---|---|",
