@@ -87,6 +87,9 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "pt_liver_suv_implausible": FindingKind(
         _NOTE, own("pt_liver_suv_implausible", "SUV of the liver implausible")
     ),  # value, low, high
+    "pt_body_suv_implausible": FindingKind(
+        _NOTE, own("pt_body_suv_implausible", "SUV of the body implausible")
+    ),  # value, low, high
     "pt_blood_suv_implausible": FindingKind(
         _NOTE, own("pt_blood_suv_implausible", "SUV of the blood pool implausible")
     ),  # value, low, high

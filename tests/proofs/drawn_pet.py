@@ -13,6 +13,7 @@ from medqa.metrics import (
     pt_bed_steps,
     pt_blood_suv,
     pt_body_cov,
+    pt_body_suv,
     pt_exposure,
     pt_extravasation,
     pt_liver_cov,
@@ -24,7 +25,7 @@ from tests.proofs.drawn import Condition, Drawn, Image, plane
 from tests.science.pt_factories import Body, series_of
 
 SIDE, PIXEL_MM, STEP_MM = 96, 4.0, 5.0
-BED = 30
+BED, LONG = 30, 120
 """Slices."""
 ARM_MM, FOCUS_MM = 220.0, 10.0
 
@@ -33,6 +34,7 @@ def conditions() -> Iterator[Condition]:
     """Yield all of them."""
     yield from bodies()
     yield from even()
+    yield from long()
     yield from beds()
     yield from foci()
     yield Condition(name="header drawn at random", metrics=(pt_exposure.METRIC, pt_uptake.METRIC), draw=header)
@@ -100,6 +102,18 @@ def even() -> Iterator[Condition]:
 
             name = f"cylinder, grain of {fwhm_mm:g} mm, noise {100 * cov:g} %"
             yield Condition(name=name, metrics=(pt_texture.METRIC, pt_body_cov.METRIC), draw=draw)
+
+
+def long() -> Iterator[Condition]:
+    """Yield cylinders as long as a patient."""
+    y, x = plane(SIDE, PIXEL_MM)
+    for suv in (0.7, 1.4):
+        clean = np.broadcast_to(suv * (np.hypot(x, y) < 160), (LONG, SIDE, SIDE))
+
+        def draw(rng: np.random.Generator, clean: Image = clean, suv: float = suv) -> Drawn:
+            return Drawn(series=series_of(list(noisy(rng, clean, 0.1))), truths={pt_body_suv.NAME: suv})
+
+        yield Condition(name=f"long cylinder, SUV {suv:g}", metrics=(pt_body_suv.METRIC,), draw=draw)
 
 
 def beds() -> Iterator[Condition]:
