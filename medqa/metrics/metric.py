@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from medqa.assessment import Finding
 from medqa.errors import NotApplicable
+from medqa.findings import finding
 from medqa.measurement import Measurement
 from medqa.regions import Regions
 from medqa.series import Frame, Series
@@ -66,6 +67,20 @@ class Metric:
             raise NotApplicable(what=self.name, reason="not_axial")
         made = self.combine(series, partials)
         return made if isinstance(made, tuple) else (made,)
+
+
+def outside(message: str, band: tuple[float, float], combine: Callable[[Series, Sequence[Partial | None]], Measurement]) -> Find:
+    """Return a `find` that notes a value outside a band, and nothing where there is no value."""
+
+    def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
+        try:
+            value = float(combine(series, partials).value)
+        except NotApplicable:
+            return []
+        low, high = band
+        return [] if low <= value <= high else [finding(message, values={"value": round(value, 2), "low": low, "high": high})]
+
+    return find
 
 
 def runs(flags: Sequence[bool]) -> list[tuple[int, int]]:

@@ -20,12 +20,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from medqa.assessment import Finding
 from medqa.codes import Unit, own
 from medqa.errors import NotApplicable
-from medqa.findings import finding
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial
+from medqa.metrics.metric import Metric, Partial, outside
 from medqa.metrics.pt_field import Field, field
 from medqa.metrics.pt_liver import disc, liver_run
 from medqa.regions import Regions
@@ -153,16 +151,6 @@ def _vessel(
     return None
 
 
-def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
-    """Return a note where the blood pool's SUV lies outside the band."""
-    try:
-        value = combine(series, partials).value
-    except NotApplicable:
-        return []
-    low, high = BAND
-    if low <= value <= high:
-        return []
-    return [finding("pt_blood_suv_implausible", values={"value": round(value, 2), "low": low, "high": high})]
-
-
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, axial=True)
+METRIC: Final = Metric(
+    name=NAME, per_frame=per_frame, combine=combine, find=outside("pt_blood_suv_implausible", BAND, combine), axial=True
+)

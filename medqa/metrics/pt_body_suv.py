@@ -16,12 +16,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from medqa.assessment import Finding
 from medqa.codes import Unit, own
 from medqa.errors import NotApplicable
-from medqa.findings import finding
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.metric import Metric, Partial, outside, present
 from medqa.metrics.pt_field import field, suv_factor
 from medqa.regions import Regions
 from medqa.series import Series
@@ -64,16 +62,6 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     )
 
 
-def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
-    """Return a note where the mean lies outside the band."""
-    try:
-        value = combine(series, partials).value
-    except NotApplicable:
-        return []
-    low, high = BAND
-    if low <= value <= high:
-        return []
-    return [finding("pt_body_suv_implausible", values={"value": round(value, 2), "low": low, "high": high})]
-
-
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, axial=True)
+METRIC: Final = Metric(
+    name=NAME, per_frame=per_frame, combine=combine, find=outside("pt_body_suv_implausible", BAND, combine), axial=True
+)

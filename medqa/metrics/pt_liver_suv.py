@@ -13,12 +13,9 @@ from typing import Final
 
 import numpy as np
 
-from medqa.assessment import Finding
 from medqa.codes import Unit, own
-from medqa.errors import NotApplicable
-from medqa.findings import finding
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial
+from medqa.metrics.metric import Metric, Partial, outside
 from medqa.metrics.pt_liver import disc, widest
 from medqa.series import Series
 
@@ -44,16 +41,6 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     )
 
 
-def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
-    """Return a note where the liver's SUV lies outside the band."""
-    try:
-        value = combine(series, partials).value
-    except NotApplicable:
-        return []
-    low, high = BAND
-    if low <= value <= high:
-        return []
-    return [finding("pt_liver_suv_implausible", values={"value": round(value, 2), "low": low, "high": high})]
-
-
-METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine, find=find, axial=True)
+METRIC: Final = Metric(
+    name=NAME, per_frame=per_frame, combine=combine, find=outside("pt_liver_suv_implausible", BAND, combine), axial=True
+)

@@ -24,7 +24,7 @@ def measured(series: Series) -> float:
 
 def findings(series: Series) -> list[str]:
     partials = [pt_body_suv.per_frame(Regions(frame.read())) for frame in series.frames]
-    return [one.message for one in pt_body_suv.find(series, partials)]
+    return [one.message for one in pt_body_suv.METRIC.find(series, partials)]
 
 
 @pytest.mark.parametrize("suv", [0.6, 0.9, 1.4])
