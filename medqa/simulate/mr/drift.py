@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.simulate.degradation import Kind, Parameter, Parameters
-from medqa.simulate.mr.k_space import PHASE_AXIS, magnitude, to_k_space, with_phase
+from medqa.simulate.mr.k_space import PHASE_AXIS, magnitude, posed, with_phase
 from medqa.volume import Array
 
 ROTATION_PER_MM: Final = 0.4
@@ -59,8 +59,6 @@ def path(moments: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     """Return what an image differs by of which each phase-encoding line was taken at its own, slowly changing pose."""
-    from scipy import ndimage
-
     axis = int(parameters["phase_axis"])
     lines = array.shape[axis]
     way = path(times(lines, int(parameters["order"])), int(parameters["seed"]))
@@ -70,16 +68,8 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     nearest = np.argmin(np.abs(degrees[:, None] - steps[None, :]), axis=1)
     complex_image = with_phase(array, int(parameters["seed"]))
     spectrum = np.zeros(array.shape, dtype=np.complex64)
-    centre = (np.array(array.shape) - 1) / 2
     for step in np.unique(nearest):
-        angle = np.deg2rad(steps[step])
-        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        offset = centre - matrix @ centre
-        parts = [
-            ndimage.affine_transform(part, matrix, offset, order=1, mode="nearest")
-            for part in (complex_image.real, complex_image.imag)
-        ]
-        turned = to_k_space(parts[0] + 1j * parts[1])
+        turned = posed(complex_image, float(np.deg2rad(steps[step])), np.zeros(2))
         chosen = nearest == step
         if axis == 0:
             spectrum[chosen] = turned[chosen]

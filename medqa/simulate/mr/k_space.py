@@ -90,6 +90,17 @@ def with_phase(array: Array, seed: int) -> Complex:
     return np.asarray(array * np.exp(1j * phase), dtype=np.complex64)
 
 
+def posed(image: Complex, angle: float, shift: NDArray[np.float64]) -> Complex:
+    """Return the k-space of a body that is turned about the middle by `angle` (rad) and displaced by `shift` (y, x) in pixels."""
+    from scipy import ndimage
+
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    centre = (np.array(image.shape) - 1) / 2
+    offset = centre - matrix @ (centre + shift)
+    real, imaginary = (ndimage.affine_transform(part, matrix, offset, order=1, mode="nearest") for part in (image.real, image.imag))
+    return to_k_space(real + 1j * imaginary)
+
+
 def along(profile: NDArray[Any], axis: int) -> NDArray[Any]:
     """Return a profile `(n,)` shaped so that it runs along an axis of `(y, x)`."""
     return profile[:, None] if axis == 0 else profile[None, :]

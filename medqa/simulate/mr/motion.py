@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
-from medqa.simulate.mr.k_space import PHASE_AXIS, magnitude, to_k_space, with_phase
+from medqa.simulate.mr.k_space import PHASE_AXIS, magnitude, posed, with_phase
 from medqa.volume import Array
 
 ROTATION_PER_MM: Final = 0.4
@@ -41,24 +41,15 @@ def trajectory(lines: int, parameters: Parameters) -> Array:
 
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     """Return what an image differs by of which each phase-encoding line was taken at its own pose."""
-    from scipy import ndimage
-
     axis = int(parameters["phase_axis"])
     path = trajectory(array.shape[axis], parameters)
     complex_image = with_phase(array, int(parameters["seed"]))
     spectrum = np.zeros(array.shape, dtype=np.complex64)
-    centre = (np.array(array.shape) - 1) / 2
     direction = np.array([np.sin(parameters["direction_rad"]), np.cos(parameters["direction_rad"])])
     for pose in np.unique(path):
         moved_mm = float(pose) * parameters["displacement_mm"]
-        angle = np.deg2rad(moved_mm * ROTATION_PER_MM * parameters["turn"])
-        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        offset = centre - matrix @ (centre + moved_mm / pixel_mm * direction)
-        parts = [
-            ndimage.affine_transform(part, matrix, offset, order=1, mode="nearest")
-            for part in (complex_image.real, complex_image.imag)
-        ]
-        moved = to_k_space(parts[0] + 1j * parts[1])
+        angle = float(np.deg2rad(moved_mm * ROTATION_PER_MM * parameters["turn"]))
+        moved = posed(complex_image, angle, moved_mm / pixel_mm * direction)
         lines = path == pose
         if axis == 0:
             spectrum[lines] = moved[lines]
