@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medqa.simulate import Plan, mr
-from medqa.simulate.mr import bias, coil_noise, drift, dropout, spike, undersampling, wrap
+from medqa.simulate.mr import bias, coil_noise, drift, dropout, noise_level, spike, undersampling, wrap
 from medqa.simulate.mr.k_space import foreground, to_k_space
 from medqa.volume import Array
 
@@ -133,6 +133,31 @@ def test_acceleration_costs_the_root_of_its_factor_and_the_geometry() -> None:
     assert factor == pytest.approx(1.75, rel=0.05)
     total = np.hypot(change[middle].std(), own)
     assert total == pytest.approx(own * np.sqrt(4) * factor, rel=0.25)
+
+
+@pytest.mark.parametrize("kind", ["coil-noise", "undersampling"])
+@pytest.mark.parametrize("own", [0.02, 0.06, 0.15, 0.4])
+def test_an_image_gets_worse_at_every_level_however_noisy_it_was(kind: str, own: float) -> None:
+    generator = np.random.default_rng(1)
+    channels = own * 300 * generator.standard_normal((2, SIZE, SIZE))
+    image = np.hypot(head() + channels[0], channels[1]).astype(np.float32)
+    level = [own * 300]
+    for strength in (1, 2, 3, 4):
+        made = mr.apply(image, mr.draw(kind, strength, np.random.default_rng(3), pixel_mm=1.5, phase_axis=0), pixel_mm=1.5).array
+        inside = made[32:96, 40:88]
+        fine = (inside[::2, ::2] - inside[1::2, ::2] - inside[::2, 1::2] + inside[1::2, 1::2]) / 2
+        level.append(float(fine.std()) / float(made[foreground(image)].mean()) * 300)
+    assert (np.diff(level) > 0.03 * np.array(level[:-1])).all(), level
+
+
+@pytest.mark.parametrize("own", [0.01, 0.1, 0.6])
+def test_noise_is_multiplied_as_declared_until_the_strongest_would_hide_the_image(own: float) -> None:
+    factors = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    noise = noise_level.raised(own, factors, 16.0)
+    assert noise[0] == pytest.approx(own)
+    assert noise[-1] == pytest.approx(min(16 * own, max(0.5, 2 * own)), rel=1e-5)
+    steps = noise[1:] / noise[:-1]
+    assert steps == pytest.approx(np.full(4, steps[0]), rel=1e-4)
 
 
 def test_the_field_of_a_sphere_is_that_of_a_dipole() -> None:

@@ -12,10 +12,12 @@ import numpy as np
 
 from medqa.simulate.degradation import Kind, Parameter, Parameters
 from medqa.simulate.mr.k_space import acquired, foreground, magnitude, own_noise, to_image, to_k_space, window, with_phase
-from medqa.simulate.mr.noise import HIGHEST_NOISE, LOWEST_NOISE
+from medqa.simulate.mr.noise import LOWEST_NOISE
+from medqa.simulate.mr.noise_level import raised
 from medqa.volume import Array
 
 LOWEST_SENSITIVITY: Final = 0.15
+LEVELS: Final = (2.0, 4.0, 8.0, 16.0)
 
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
@@ -45,7 +47,7 @@ def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     gain = 1 / sensitivity(array.shape, parameters)
     gain /= np.sqrt(np.mean(gain[foreground(array)] ** 2))
     own = max(own_noise(array), LOWEST_NOISE)
-    added = float(np.sqrt(max(min(own * parameters["snr_divisor"], HIGHEST_NOISE) ** 2 - own**2, 0.25 * own**2)))
+    added = float(np.sqrt(max(float(raised(own, parameters["snr_divisor"], LEVELS[-1])) ** 2 - own**2, 0.0)))
     kept = window(array.shape, acquired(array), soft=0.0)
     noise = generator.standard_normal((2, *array.shape), dtype=np.float32)
     even = to_image((kept * (noise[0] + 1j * noise[1]) / np.sqrt(float(np.mean(kept**2)))).astype(np.complex64))
@@ -59,7 +61,7 @@ KIND: Final = Kind(
     summary="Noise that is strongest in the depth of the body, where the coils hear least.",
     source="Roemer et al., MRM 1990;16:192",
     strength=Parameter("snr_divisor", "factor by which the signal-to-noise ratio is divided, over the body", "1", 1.0, 50.0),
-    levels=(2.0, 4.0, 8.0, 16.0),
+    levels=LEVELS,
     others=(
         Parameter("coils", "coils around the body", "1", 1, 64),
         Parameter("reach", "distance at which a coil hears 1/e of the power, as a share of half the field", "1", 0.1, 2.0),
