@@ -155,6 +155,36 @@ def test_ghosting_follows_the_strength_of_the_ghost() -> None:
     assert strong == pytest.approx(2 * weak, rel=0.15)
 
 
+def even_ghost(percent: float, ratio: float) -> np.ndarray:
+    """A head of 600 with a ghost of this level all over the columns that it spans, before the noise is added."""
+    head = mr_head(np.random.default_rng(1), 600, 0)
+    real, imaginary = np.random.default_rng(2).normal(0, 600 / ratio, (2, *head.shape))
+    return np.hypot(np.where((head > 0).any(axis=0), np.maximum(head, 6 * percent), 0) + real, imaginary)
+
+
+@pytest.mark.parametrize("ratio", [30.0, 100.0])
+@pytest.mark.parametrize("percent", [6.0, 10.0])
+def test_a_ghost_reads_its_own_level_whatever_the_noise(percent: float, ratio: float) -> None:
+    # The plain difference of the means reads 2.8 % of 6 % at 30.
+    measured = measure(mr_ghosting.METRIC, [even_ghost(percent, ratio)], phase_encoding_axis="COL")
+    assert measured.value == pytest.approx(percent, rel=0.12)
+    assert measured.within_limits is False
+
+
+@pytest.mark.parametrize("ratio", [5.0, 30.0])
+def test_noise_that_is_a_little_uneven_is_no_ghost(ratio: float) -> None:
+    image = even_ghost(0.0, ratio)
+    rows = np.arange(256)[:, None]
+    uneven = np.where((rows < 28) | (rows >= 228), 1.03 * image, image)
+    assert measure(mr_ghosting.METRIC, [uneven], phase_encoding_axis="COL").value == 0
+    assert mr_ghosting.excess(1.03, 1.0) == 0
+
+
+def test_the_level_of_a_ghost_turns_its_sign_with_the_axes() -> None:
+    assert mr_ghosting.excess(13.0, 5.0) == pytest.approx(np.sqrt(144 - 2.5))
+    assert mr_ghosting.excess(5.0, 13.0) == -mr_ghosting.excess(13.0, 5.0)
+
+
 def test_without_a_phase_encoding_axis_the_header_is_named() -> None:
     with pytest.raises(NotApplicable) as caught:
         measure(mr_ghosting.METRIC, [mr_head(np.random.default_rng(1))])
