@@ -77,6 +77,8 @@ def bias_field(values: Values) -> tuple[Values, Mask] | None:
     """Return the field, `(y, x)`, up to a factor, and the body; None where there is too little of it."""
     from scipy import ndimage
 
+    if values.size < MIN_BLOCKS:
+        return None
     shapes = _shapes(*values.shape)
     factors = np.zeros(len(shapes))
     logarithm = np.log(np.maximum(values, 1e-9 * max(float(values.max()), 1e-30)))

@@ -167,7 +167,7 @@ def test_a_real_scan_is_in_order_until_it_is_smoothed(data: Path, real_series: l
     fine, ratio = both(array, **header)
     assert ratio > 1.2
     for kind in KEPT_EDGES:
-        smoothed = np.round(smooth(array, kind, 3))
+        smoothed = np.round(smooth(array, kind, 4))
         assert both(smoothed, **header)[0] < 0.8 * fine
         assert both(smoothed, **header)[1] < 0.8 * ratio
     noisy = array + ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 60, array.shape), 0.7)
