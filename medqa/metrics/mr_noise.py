@@ -1,11 +1,13 @@
-"""MR noise within the body, for images whose air was masked or filtered: the finest diagonal detail over the signal.
+"""MR noise within the body, for images whose air was masked or filtered: fine diagonal detail over the signal of the place.
 
-    noise = median |HH| / 0.6745,     HH = (a - b - c + d) / 2 of every 2 x 2 pixels in the body
+    noise = median (|D| / local mean) / 0.6745,     D = (1 0 -2 0 1) / root 6 along the rows, then along the columns
 
-HH is the diagonal band of Haar's wavelet, in which edges along rows and columns drop out and white noise keeps its deviation. The
-value is that deviation as a percent of the mean signal of the foreground, the inverse of a signal-to-noise ratio. An image that was
-interpolated (zero-filled k-space) hides its noise from it and reads low: compare within a protocol.
-Source: Donoho DL. De-noising by soft-thresholding. IEEE Trans Inf Theory 1995; 41:613-627 (10.1109/18.382009).
+White noise keeps its deviation in D; edges along rows and columns drop out, as in the diagonal band of Haar's wavelet, and so does
+whatever changes its sign from pixel to pixel, such as the side lobes of a zipper. The local mean, over 21 pixels of the body, evens
+out the shading of coils. The value is a percent of the signal, the inverse of a signal-to-noise ratio. Fine anatomy adds to it (the
+median of clean train scans is twice that of Haar's band), and an image that was interpolated (zero-filled k-space) hides a part of
+its noise: compare within a protocol.
+Source: Donoho DL. De-noising by soft-thresholding. IEEE Trans Inf Theory 1995; 41:613-627 (10.1109/18.382009), for the median.
 """
 
 from __future__ import annotations
@@ -19,33 +21,57 @@ from medqa.codes import Unit, own
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial, present
 from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level
-from medqa.regions import Regions
+from medqa.regions import Mask, Regions
 from medqa.series import Series
+from medqa.volume import Array
 
 NAME: Final = "mr_noise"
 SOURCE: Final = "Donoho, IEEE Trans Inf Theory 1995;41:613"
 MAD_TO_SD: Final = 0.6745
-MIN_BLOCKS: Final = 200
+KERNEL: Final = (1.0, 0.0, -2.0, 0.0, 1.0)
+"""A second difference over every other pixel: nothing of a slope, and nothing of the highest frequency."""
+LOCAL: Final = 21
+"""Side in pixels of the square over which the signal of a place is taken."""
+MIN_PIXELS: Final = 200
 MIN_STEPS: Final = 0.5
 """A deviation below this many stored steps is rounding."""
+LEAST_SIGNAL: Final = 1e-3
+"""Share of the mean signal below which no place counts."""
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the deviation in percent of the signal; None for an end of the stack, or where rounding hides the noise."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    array = regions.image.array
-    rows, columns = (size // 2 * 2 for size in array.shape)
-    even = np.nan_to_num(array)[:rows, :columns]
-    detail = (even[::2, ::2] - even[1::2, ::2] - even[::2, 1::2] + even[1::2, 1::2]) / 2
-    chosen = detail[regions.full(regions.inside)[:rows:2, :columns:2]]
+    from scipy import ndimage
+
+    array = np.nan_to_num(regions.image.array).astype(np.float32, copy=False)
+    inside = ndimage.binary_erosion(regions.full(regions.inside), iterations=len(KERNEL) // 2)
     level = foreground_level(regions)
-    if chosen.size < MIN_BLOCKS or not level > 0:
+    if int(inside.sum()) < MIN_PIXELS or not level > 0:
         return None
-    deviation = float(np.median(np.abs(chosen))) / MAD_TO_SD
-    if deviation < MIN_STEPS * abs(regions.image.frame.header.slope):
+    detail = np.abs(fine_detail(array)[inside])
+    if float(np.median(detail)) / MAD_TO_SD < MIN_STEPS * abs(regions.image.frame.header.slope):
         return None
-    return {"percent": 100.0 * deviation / level}
+    share = detail / np.maximum(local_signal(array, inside), np.float32(LEAST_SIGNAL * level))
+    return {"percent": 100.0 * float(np.median(share)) / MAD_TO_SD}
+
+
+def fine_detail(array: Array) -> Array:
+    """Return the detail D of `(y, x)`, in its unit; the deviation of white noise is kept."""
+    from scipy import ndimage
+
+    weights = np.array(KERNEL, dtype=np.float32) / np.sqrt(np.float32(np.square(KERNEL).sum()))
+    return np.asarray(ndimage.convolve1d(ndimage.convolve1d(array, weights, axis=0), weights, axis=1))
+
+
+def local_signal(array: Array, inside: Mask) -> Array:
+    """Return the mean magnitude around every pixel of a mask, over pixels of the mask alone, `(n,)`."""
+    from scipy import ndimage
+
+    amount = ndimage.uniform_filter(inside.astype(np.float32), LOCAL, mode="constant")[inside]
+    total = ndimage.uniform_filter(np.where(inside, np.abs(array), np.float32(0)), LOCAL, mode="constant")[inside]
+    return np.asarray(total / np.maximum(amount, np.float32(1 / LOCAL**2)))
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -1,12 +1,14 @@
 """MR zipper: a line of dashes across the image, from a radio frequency that leaks into the receiver.
 
-Every row and every column is compared with the lines two pixels to either side: the 30th percentile, along the line, of
+Every row and every column is compared with the lines two pixels to either side: the 20th percentile, along the line, of
 
     |value - mean of the two neighbours|
 
-is small where anatomy goes on from line to line, for no edge fills seven tenths of a line; on the line of a zipper it is large,
-over air and body alike. A line counts by what it has above its surroundings (median over 17 lines) and above four standard errors
-of such a percentile, and the largest is reported as a percent of the mean foreground signal.
+is small where anatomy goes on from line to line, for no edge fills eight tenths of a line; on the line of a zipper it is large,
+over air and body alike (masked air, of one constant, does not count). A line counts by what it has above twice the roughest line
+four to eight pixels away, above its surroundings (median over 17 lines), and above four standard errors of such a percentile; the
+largest is reported as a percent of the mean foreground signal. Most clean images have no such line and read 0; so does a wide band
+of interference, which has no quiet lines beside it, and a faint line in a rough image.
 
 Source: Heiland S. From A as in aliasing to Z as in zipper: artifacts in MRI. Clin Neuroradiol 2008; 18:25-36
 (10.1007/s00062-008-8003-y), for what a zipper is.
@@ -25,7 +27,7 @@ from medqa.findings import finding
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial, present, runs
 from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level
-from medqa.regions import Regions
+from medqa.regions import Mask, Regions
 from medqa.series import Series
 from medqa.volume import Array
 
@@ -35,17 +37,21 @@ APART: Final = 2
 """Pixels to the neighbours: a zipper is one or two lines wide, and interpolation spreads it."""
 AROUND: Final = 17
 ERRORS: Final = 4.0
-FILLED: Final = 30.0
-"""Percentile along a line: seven tenths of it must stand out."""
-SPREAD: Final = 1.6
-"""Standard error of that percentile of n absolute values, times the root of n, as a share of it (half-normal: 1.61)."""
+FILLED: Final = 20.0
+"""Percentile along a line: eight tenths of it must stand out."""
+SPREAD: Final = 2.0
+"""Standard error of that percentile of n absolute values, times the root of n, as a share of it (half-normal: 2.04)."""
+ALONE: Final = (4, 8)
+"""Pixels to the lines that must be quiet: nearer ones share in a zipper, and texture is as rough there."""
+QUIET: Final = 2.0
+"""A line counts by what exceeds this many times the roughest of those."""
 BORDER: Final = 0.03
 """Share of the lines at either border that does not count: filters and masks end there."""
 MIN_LINES: Final = 48
 MIN_VALUES: Final = 0.7
 """Share of a line that must not be one constant (masked air)."""
-CUT: Final = 10.0
-"""Percent of the signal from which a frame is named: of 51 clean training scans, three have more, cropped thighs and a phantom."""
+CUT: Final = 5.0
+"""Percent of the signal from which a frame is named: of 51 clean training scans, two have such frames, both cropped thighs."""
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
@@ -66,13 +72,21 @@ def excess(array: Array) -> float:
 
     inner = array[:, APART:-APART]
     rough = np.abs(inner - (array[:, : -2 * APART] + array[:, 2 * APART :]) / 2)
-    known = (rough > 0).mean(axis=0) >= MIN_VALUES
-    lines = np.percentile(rough, FILLED, axis=0)
-    around = ndimage.median_filter(lines, AROUND, mode="nearest")
-    above = lines - around * (1 + ERRORS * SPREAD / np.sqrt(array.shape[0]))
+    constant = (rough == 0).sum(axis=0)
+    known = constant <= (1 - MIN_VALUES) * rough.shape[0]
+    place = constant + (FILLED / 100 * (rough.shape[0] - 1 - constant)).astype(int)
+    lines = np.sort(rough, axis=0)[np.minimum(place, rough.shape[0] - 1), np.arange(rough.shape[1])]
+    around = ndimage.median_filter(lines, AROUND, mode="nearest") * (1 + ERRORS * SPREAD / np.sqrt(array.shape[0]))
+    above = lines - np.maximum(around, QUIET * ndimage.maximum_filter(lines, footprint=_ring(), mode="nearest"))
     edge = max(1, round(BORDER * above.size))
     counted = np.where(known, above, 0.0)[edge:-edge]
     return max(float(counted.max()), 0.0)
+
+
+def _ring() -> Mask:
+    """Return the footprint of the lines that must be quiet, `(n,)`."""
+    distance = np.abs(np.arange(-ALONE[1], ALONE[1] + 1))
+    return np.asarray(distance >= ALONE[0])
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

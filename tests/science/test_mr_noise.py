@@ -40,6 +40,17 @@ def test_gain_and_shading_do_not_matter() -> None:
     assert percent(image * np.float32(7.5)) == pytest.approx(percent(image), rel=1e-4)
     shaded = image * (1 + 0.3 * X / SIZE).astype(np.float32)
     assert percent(shaded) == pytest.approx(percent(image), rel=0.03)
+    steep = image * np.exp(1.5 * X / SIZE).astype(np.float32)
+    assert percent(steep) == pytest.approx(percent(image), rel=0.03)
+
+
+def test_the_side_lobes_of_a_zipper_are_no_noise() -> None:
+    image, generator = head(12.0), np.random.default_rng(4)
+    distance = np.arange(SIZE) - 70.5
+    # A frequency between two pixels reaches all columns and changes its sign from one to the next.
+    lobes = np.sin(np.pi * distance) / (np.pi * distance)
+    struck = np.abs(image + 800 * np.cos(2 * np.pi * generator.random((SIZE, 1))) * lobes).astype(np.float32)
+    assert percent(struck) == pytest.approx(percent(image), rel=0.15)
 
 
 @pytest.mark.parametrize("array", [np.zeros((64, 64)), np.full((64, 64), 7.0), np.full((64, 64), np.nan), head(8.0)[:12, :12]])

@@ -49,6 +49,16 @@ def test_anatomy_and_noise_are_no_line() -> None:
     assert percent(box) < 1
 
 
+def test_lines_that_are_not_alone_are_texture() -> None:
+    one = head()
+    one[:, 60] += 200
+    many = head()
+    for column in range(40, 120, 5):
+        many[:, column] += 200
+    assert percent(one) > 40
+    assert percent(many) < 1
+
+
 @settings(max_examples=25, deadline=None)
 @given(gain=st.floats(0.01, 1000), turns=st.integers(0, 3), column=st.integers(20, 140))
 def test_gain_and_orientation_do_not_matter(gain: float, turns: int, column: int) -> None:
