@@ -133,10 +133,16 @@ def detail_of(image: FrameImage, tissue: Mask) -> Array:
     from scipy import ndimage
 
     sides = tuple(2 * max(1, round(DETAIL_MM / 2 / spacing)) + 1 for spacing in image.spacing_mm)
-    kept = np.where(tissue, image.array, np.float32(0)).astype(np.float32, copy=False)
+    detail = np.zeros(tissue.shape, dtype=np.float32)
+    # Outside the box that holds all tissue there is nothing to average.
+    rows, columns = (np.flatnonzero(tissue.any(axis=axis)) for axis in (1, 0))
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    inside = tissue[box]
+    kept = np.where(inside, image.array[box], np.float32(0)).astype(np.float32, copy=False)
     sums = ndimage.uniform_filter(kept, sides, mode="constant")
-    share = ndimage.uniform_filter(tissue.astype(np.float32), sides, mode="constant")
-    return np.where(tissue, kept - sums / np.maximum(share, np.float32(1e-3)), np.float32(0))
+    share = ndimage.uniform_filter(inside.astype(np.float32), sides, mode="constant")
+    detail[box] = np.where(inside, kept - sums / np.maximum(share, np.float32(1e-3)), np.float32(0))
+    return detail
 
 
 def directional_power(detail: NDArray[np.float32], sectors: Fan, pixels: int) -> NDArray[np.float64]:
