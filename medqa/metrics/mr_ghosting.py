@@ -13,9 +13,9 @@ docs/bias_mr.md).
 
 The limit, 5 %, is twice what the ACR allows a still phantom (2.5 %). Few training scans have both the header entry and air on
 both axes: heads and phantoms without remarks reach 0.3 %. Ghosts so bright that they count as foreground leave no air to measure
-them in, and then there is no value or too low a one. A body from a higher threshold leaves dim tissue in the air, which read 26 and
-67 % in training scans without remarks; and without the header entry the axis that holds more exceeded 5 % in 3 of 17 of them. Both
-were tried and dropped.
+them in: where the body has pieces one behind the other along the axis there is no value. A body from a higher threshold leaves dim
+tissue in the air, which read 26 and 67 % in training scans without remarks; and without the header entry the axis that holds more
+exceeded 5 % in 3 of 17 of them. Both were tried and dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from medqa.errors import NotApplicable
 from medqa.measurement import Limits, Measurement
 from medqa.metrics.metric import Metric, Partial
 from medqa.metrics.mr_air import MIN_AIR, MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
-from medqa.regions import Regions
+from medqa.regions import Mask, Regions
 from medqa.series import Series
 
 NAME: Final = "mr_ghosting"
@@ -52,6 +52,8 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if found.masked or found.reason == "unit_unknown":
         return {"level": level, "reason": str(found.reason)}
     body, air = regions.body, regions.air
+    if in_a_row(body, axis):
+        return {"level": level, "reason": "no_air"}
     # COL: phase encoding runs along a column, so ghosts lie above and below the body, in the columns that it spans.
     columns, rows = body.any(axis=0, keepdims=True), body.any(axis=1, keepdims=True)
     above_and_below, beside = air & columns & ~rows, air & rows & ~columns
@@ -60,6 +62,18 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
         return {"level": level, "reason": "no_air"}
     ghost, floor = (float(regions.values[mask].mean(dtype=np.float64)) for mask in (along, across))
     return {"level": level, "percent": 100.0 * excess(ghost, floor) / level}
+
+
+def in_a_row(body: Mask, axis: str) -> bool:
+    """Return whether the body has pieces one behind the other along the phase-encoding axis: ghosts as bright as a body."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(body)
+    if count < 2:
+        return False
+    centres = np.array(ndimage.center_of_mass(body, labels, range(1, count + 1)))
+    down, across = np.ptp(centres, axis=0)
+    return bool(down > across if axis == "COL" else across > down)
 
 
 def excess(ghost: float, floor: float) -> float:

@@ -201,3 +201,18 @@ def test_a_phase_image_has_no_noise_floor() -> None:
     phase = np.where(mr_head(rng) > 200, rng.normal(0, 300, (256, 256)), rng.uniform(-4096, 4095, (256, 256)))
     for metric in (mr_snr.METRIC, mr_fber.METRIC, mr_ghosting.METRIC):
         assert refusal(metric, [phase, phase - 500], phase_encoding_axis="COL") in ("unit_unknown", "no_body")
+
+
+def test_a_ghost_as_bright_as_a_body_is_refused_and_not_overlooked() -> None:
+    small = np.zeros((160, 160), dtype=np.float32)
+    small[20:60, 50:110] = 600.0
+    noise = np.random.default_rng(4).normal(0, 6, (2, 160, 160))
+    bright = small + 0.8 * np.roll(small, 80, axis=0)
+    image = np.hypot(bright + noise[0], noise[1]).astype(np.float32)
+    assert mr_ghosting.in_a_row(Regions(make_series([image], modality="MR").frames[0].read()).body, "COL")
+    with pytest.raises(NotApplicable) as refused:
+        measure(mr_ghosting.METRIC, [image], phase_encoding_axis="COL")
+    assert refused.value.values["reason"] == "no_air"
+    # Two legs lie side by side across the axis: they are no ghosts of each other.
+    legs = np.hypot(np.rot90(bright) + noise[0], noise[1]).astype(np.float32)
+    assert measure(mr_ghosting.METRIC, [legs], phase_encoding_axis="COL").value < 1
