@@ -12,8 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from medqa.errors import InvalidDegradation
-from medqa.simulate.degradation import Change, Kind, Parameter, Parameters
-from medqa.volume import Array
+from medqa.simulate.degradation import Change, Kind, Parameter, Parameters, keeps_pixels
 
 
 class Shown(NamedTuple):
@@ -29,17 +28,13 @@ Arrange = Callable[[Parameters, Sequence[range], Slab], list[Shown]]
 """Takes the parameters, the frames of each stack and the slab; returns the frames that are left, in order."""
 
 
-def _keeps_pixels(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
-    return np.zeros_like(array)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesKind(Kind):
     """A kind of fault of a whole series of any modality, described like any other kind."""
 
     modality: str = ""
     source: str = ""
-    change: Change = _keeps_pixels
+    change: Change = keeps_pixels
     arrange: Arrange
 
     @property

@@ -12,20 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-import numpy as np
 from pydicom import Dataset
 
 from medqa.errors import InvalidDegradation
 from medqa.reader.values import items, number, parse_moment, text
-from medqa.simulate.degradation import Change, Kind, Parameter, Parameters
-from medqa.volume import Array
+from medqa.simulate.degradation import Change, Kind, Parameter, Parameters, keeps_pixels
 
 Edit = Callable[[Dataset, Parameters], None]
 """Changes a header in place."""
-
-
-def _keeps_pixels(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
-    return np.zeros_like(array)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +27,7 @@ class HeaderKind(Kind):
     """A kind of fault that lies in the header of every instance of a PET series."""
 
     modality: str = "PT"
-    change: Change = _keeps_pixels
+    change: Change = keeps_pixels
     edit: Edit
 
     def edited(self, header: Dataset, parameters: Parameters) -> Dataset:
