@@ -185,6 +185,8 @@ def degrade_series(
     if not 0 <= slab[0] <= slab[1] <= last:
         reason = f"slices {slab[0] + 1}-{slab[1] + 1} are not all there: the series has {last + 1}"
         raise InvalidDegradation(kind=kind, reason=reason)
+    if kind in HEADERS and slab != (0, last):
+        raise InvalidDegradation(kind=kind, reason="a header's fault is the whole series': it cannot be given to some slices")
     plan = _plan(series, kind, generator, level, dict(given or {}))
     settled = _settled(series, kind, slab, plan)
     plan = replace(plan, parameters={**plan.parameters, **settled})

@@ -64,6 +64,12 @@ def test_a_header_that_lacks_what_is_to_be_wrong_is_refused(pet: Series) -> None
         degrade_series(replace(pet, header=header), "pt-weight", np.random.default_rng(0), level=1)
 
 
+@pytest.mark.parametrize("kind", ["pt-weight", "pt-injection"])
+def test_a_header_is_wrong_for_all_slices_or_none(pet: Series, kind: str) -> None:
+    with pytest.raises(InvalidDegradation, match="whole series"):
+        degrade_series(pet, kind, np.random.default_rng(0), level=1, slab=(1, 3))
+
+
 def test_breathing_along_the_stack_keeps_the_activity_and_weighs_the_held_breath_most() -> None:
     shown = FAULTS["respiratory"].arrange({"slices": 6.0, "seed": 0.0}, [range(40)], (0, 39))
     for one in shown:
