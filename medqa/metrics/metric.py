@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from medqa.assessment import Finding
+from medqa.codes import Code
 from medqa.errors import NotApplicable
 from medqa.findings import finding
 from medqa.measurement import Measurement
@@ -67,6 +70,19 @@ class Metric:
             raise NotApplicable(what=self.name, reason="not_axial")
         made = self.combine(series, partials)
         return made if isinstance(made, tuple) else (made,)
+
+
+def median_of(partials: Sequence[Partial | None], value: str, *, quantity: Code, unit: Code, source: str) -> Measurement:
+    """Return the median of a value over the frames that have a partial.
+
+    Raises
+    ------
+    NotApplicable
+        `no_body` where none has.
+    """
+    found = present(quantity.value, partials, "no_body")
+    middle = float(np.median([float(partial[value]) for partial in found]))
+    return Measurement(quantity=quantity, value=middle, unit=unit, source=source)
 
 
 def outside(message: str, band: tuple[float, float], combine: Callable[[Series, Sequence[Partial | None]], Measurement]) -> Find:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.metric import Metric, Partial, median_of
 from medqa.metrics.mr_air import MIN_FOREGROUND
 from medqa.regions import Mask, Regions, foreground_threshold
 from medqa.series import Series
@@ -138,13 +138,7 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     NotApplicable
         `no_body` where no frame has foreground.
     """
-    found = present(NAME, partials, "no_body")
-    return Measurement(
-        quantity=own(NAME, "Variation of the bias field"),
-        value=float(np.median([partial["variation"] for partial in found])),
-        unit=Unit.PERCENT,
-        source=SOURCE,
-    )
+    return median_of(partials, "variation", quantity=own(NAME, "Variation of the bias field"), unit=Unit.PERCENT, source=SOURCE)
 
 
 METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)

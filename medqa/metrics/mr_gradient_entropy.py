@@ -19,7 +19,7 @@ import numpy as np
 
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.metric import Metric, Partial, median_of
 from medqa.metrics.mr_air import MIN_FOREGROUND
 from medqa.regions import Regions
 from medqa.series import Series
@@ -52,13 +52,7 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     NotApplicable
         `no_body` where no frame has foreground.
     """
-    found = present(NAME, partials, "no_body")
-    return Measurement(
-        quantity=own(NAME, "Entropy of the gradient"),
-        value=float(np.median([partial["entropy"] for partial in found])),
-        unit=Unit.ONE,
-        source=SOURCE,
-    )
+    return median_of(partials, "entropy", quantity=own(NAME, "Entropy of the gradient"), unit=Unit.ONE, source=SOURCE)
 
 
 METRIC: Final = Metric(name=NAME, per_frame=per_frame, combine=combine)

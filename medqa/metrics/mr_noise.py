@@ -19,7 +19,7 @@ import numpy as np
 
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.metric import Metric, Partial, median_of
 from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level
 from medqa.regions import Mask, Regions
 from medqa.series import Series
@@ -82,12 +82,8 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     NotApplicable
         `no_body` where no frame has foreground with noise that its steps can show.
     """
-    found = present(NAME, partials, "no_body")
-    return Measurement(
-        quantity=own(NAME, "Noise within the body over the signal"),
-        value=float(np.median([partial["percent"] for partial in found])),
-        unit=Unit.PERCENT,
-        source=SOURCE,
+    return median_of(
+        partials, "percent", quantity=own(NAME, "Noise within the body over the signal"), unit=Unit.PERCENT, source=SOURCE
     )
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present
+from medqa.metrics.metric import Metric, Partial, median_of
 from medqa.metrics.mr_air import MIN_FOREGROUND
 from medqa.regions import Mask, Regions
 from medqa.series import Series
@@ -98,12 +98,8 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     NotApplicable
         `no_body` where no frame has foreground with edges.
     """
-    found = present(NAME, partials, "no_body")
-    return Measurement(
-        quantity=own(NAME, "Steepness of edges for their height"),
-        value=float(np.median([partial["sharpness"] for partial in found])),
-        unit=Unit.PER_MM,
-        source=SOURCE,
+    return median_of(
+        partials, "sharpness", quantity=own(NAME, "Steepness of edges for their height"), unit=Unit.PER_MM, source=SOURCE
     )
 
 

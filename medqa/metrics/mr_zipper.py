@@ -25,7 +25,7 @@ from medqa.assessment import Finding
 from medqa.codes import Unit, own
 from medqa.findings import finding
 from medqa.measurement import Measurement
-from medqa.metrics.metric import Metric, Partial, present, runs
+from medqa.metrics.metric import Metric, Partial, median_of, runs
 from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level
 from medqa.regions import Mask, Regions
 from medqa.series import Series
@@ -97,13 +97,7 @@ def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
     NotApplicable
         `no_body` where no frame has foreground.
     """
-    found = present(NAME, partials, "no_body")
-    return Measurement(
-        quantity=own(NAME, "Strongest line across the image"),
-        value=float(np.median([partial["percent"] for partial in found])),
-        unit=Unit.PERCENT,
-        source=SOURCE,
-    )
+    return median_of(partials, "percent", quantity=own(NAME, "Strongest line across the image"), unit=Unit.PERCENT, source=SOURCE)
 
 
 def find(series: Series, partials: Sequence[Partial | None]) -> list[Finding]:
