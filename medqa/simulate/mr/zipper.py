@@ -1,6 +1,6 @@
 """Interference from outside: one radio frequency leaks into the receiver and draws a dashed line across the image.
 
-Source: Heiland, Eur Radiol 2008; 18:2223. One frequency in the readout, another phase at every phase-encoding line: a line of
+Source: Heiland, Clin Neuroradiol 2008; 18:25. One frequency in the readout, another phase at every phase-encoding line: a line of
 dashes across the image along the phase-encoding axis.
 """
 
@@ -55,7 +55,7 @@ KIND: Final = Kind(
     modality="MR",
     name="zipper",
     summary="One radio frequency leaks into the receiver: a dashed line across the image.",
-    source="Heiland, Eur Radiol 2008;18:2223",
+    source="Heiland, Clin Neuroradiol 2008;18:25 (10.1007/s00062-008-8003-y)",
     strength=Parameter("interference", STRENGTHS["MR"]["zipper"].quantity, "1", 0.01, 50.0),
     levels=STRENGTHS["MR"]["zipper"].values,
     others=(PHASE_AXIS, Parameter("place", "place of the line along the readout as a share of the field", "1", 0.0, 1.0)),
