@@ -131,7 +131,7 @@ STRENGTHS: Final[Mapping[str, Mapping[str, Strength]]] = {
         "rings": Strength("ring amplitude in the body, standard deviation", "HU", (8, 16, 32, 64)),
     },
     "MR": {
-        "noise": Strength("factor by which the signal-to-noise ratio is divided", "1", (2, 4, 8, 16)),
+        "noise": Strength("factor by which the signal-to-noise ratio is divided, less in noisy images", "1", (2, 4, 8, 16)),
         "blur": Strength("share of the acquired k-space kept along each axis", "1", (0.62, 0.44, 0.3, 0.2)),
         "motion": Strength("largest displacement of the head or body during the scan", "mm", (1.5, 3, 6, 12)),
         "ghost": Strength("ghost intensity as a share of the signal", "1", (0.06, 0.12, 0.24, 0.48)),

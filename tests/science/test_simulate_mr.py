@@ -135,19 +135,22 @@ def test_acceleration_costs_the_root_of_its_factor_and_the_geometry() -> None:
     assert total == pytest.approx(own * np.sqrt(4) * factor, rel=0.25)
 
 
-@pytest.mark.parametrize("kind", ["coil-noise", "undersampling"])
+@pytest.mark.parametrize("kind", ["noise", "coil-noise", "undersampling"])
 @pytest.mark.parametrize("own", [0.02, 0.06, 0.15, 0.4])
 def test_an_image_gets_worse_at_every_level_however_noisy_it_was(kind: str, own: float) -> None:
     generator = np.random.default_rng(1)
     channels = own * 300 * generator.standard_normal((2, SIZE, SIZE))
     image = np.hypot(head() + channels[0], channels[1]).astype(np.float32)
-    level = [own * 300]
+    level, severity = [own * 300], [0.0]
     for strength in (1, 2, 3, 4):
-        made = mr.apply(image, mr.draw(kind, strength, np.random.default_rng(3), pixel_mm=1.5, phase_axis=0), pixel_mm=1.5).array
+        done = mr.apply(image, mr.draw(kind, strength, np.random.default_rng(3), pixel_mm=1.5, phase_axis=0), pixel_mm=1.5)
+        made = done.array
+        severity.append(done.severity)
         inside = made[32:96, 40:88]
         fine = (inside[::2, ::2] - inside[1::2, ::2] - inside[::2, 1::2] + inside[1::2, 1::2]) / 2
         level.append(float(fine.std()) / float(made[foreground(image)].mean()) * 300)
     assert (np.diff(level) > 0.03 * np.array(level[:-1])).all(), level
+    assert (np.diff(severity) > 0.03 * np.array(severity[:-1])).all(), severity
 
 
 @pytest.mark.parametrize("own", [0.01, 0.1, 0.6])

@@ -10,10 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from medqa.simulate.degradation import Kind, Parameter, Parameters
+from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
 from medqa.simulate.mr.k_space import acquired, foreground, magnitude, own_noise, to_image, to_k_space, window, with_phase
-from medqa.simulate.mr.noise import LOWEST_NOISE
-from medqa.simulate.mr.noise_level import raised
+from medqa.simulate.mr.noise_level import LOWEST_NOISE, raised
 from medqa.volume import Array
 
 LOWEST_SENSITIVITY: Final = 0.15
@@ -60,7 +59,7 @@ KIND: Final = Kind(
     name="coil-noise",
     summary="Noise that is strongest in the depth of the body, where the coils hear least.",
     source="Roemer et al., MRM 1990;16:192",
-    strength=Parameter("snr_divisor", "factor by which the signal-to-noise ratio is divided, over the body", "1", 1.0, 50.0),
+    strength=Parameter("snr_divisor", f"{STRENGTHS['MR']['noise'].quantity}, over the body", "1", 1.0, 50.0),
     levels=LEVELS,
     others=(
         Parameter("coils", "coils around the body", "1", 1, 64),

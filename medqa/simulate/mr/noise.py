@@ -1,5 +1,6 @@
 """Less signal: noise on both channels of the receiver, so that the magnitude is Rician.
 
+An image that is noisy already gets less than the declared factor (`noise_level`): severity, which is measured, tells how much.
 Source: Gudbjartsson and Patz, MRM 1995; 34:910.
 """
 
@@ -11,18 +12,16 @@ import numpy as np
 
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
 from medqa.simulate.mr.k_space import acquired, magnitude, own_noise, to_k_space, window, with_phase
+from medqa.simulate.mr.noise_level import LOWEST_NOISE, raised
 from medqa.volume import Array
 
-LOWEST_NOISE: Final = 0.015
-"""An image with less noise than this share of its mean signal counts as having this much."""
-HIGHEST_NOISE: Final = 0.5
-"""No noise exceeds this share of the mean signal, however noisy the image was before."""
+LEVELS: Final = STRENGTHS["MR"]["noise"].values
 
 
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
-    """Return what noise adds that divides the signal-to-noise ratio as declared."""
+    """Return what noise adds that divides the signal-to-noise ratio as declared, or by less where that would hide the image."""
     own = max(own_noise(array), LOWEST_NOISE)
-    added = float(np.sqrt(max(min(own * parameters["snr_divisor"], HIGHEST_NOISE) ** 2 - own**2, 0.25 * own**2)))
+    added = float(np.sqrt(max(float(raised(own, parameters["snr_divisor"], LEVELS[-1])) ** 2 - own**2, 0.0)))
     generator = np.random.default_rng(int(parameters["seed"]))
     spectrum = to_k_space(with_phase(array, int(parameters["seed"])))
     noise = generator.standard_normal((2, *array.shape), dtype=np.float32)
@@ -38,6 +37,6 @@ KIND: Final = Kind(
     summary="Less signal: noise on both channels of the receiver, Rician in the magnitude.",
     source="Gudbjartsson and Patz, MRM 1995;34:910",
     strength=Parameter("snr_divisor", STRENGTHS["MR"]["noise"].quantity, "1", 1.0, 50.0),
-    levels=STRENGTHS["MR"]["noise"].values,
+    levels=LEVELS,
     change=change,
 )

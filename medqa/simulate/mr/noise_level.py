@@ -10,11 +10,14 @@ from typing import Final
 
 import numpy as np
 
-from medqa.simulate.mr.noise import HIGHEST_NOISE
 from medqa.volume import Array
 
+LOWEST_NOISE: Final = 0.015
+"""An image with less noise than this share of its mean signal counts as having this much."""
+HIGHEST_NOISE: Final = 0.5
+"""The strongest declared level leaves no more noise than this share of the mean signal; an image with over half of it gets more."""
 LEAST_GROWTH: Final = 2.0
-"""An image with more noise than the ceiling still gets this many times its own at the strongest level."""
+"""An image however noisy still gets this many times its own noise at the strongest level."""
 
 
 def raised(own: float, factor: Array | float, strongest: float) -> Array:

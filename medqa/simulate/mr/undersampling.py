@@ -14,8 +14,7 @@ import numpy as np
 
 from medqa.simulate.degradation import Kind, Parameter, Parameters
 from medqa.simulate.mr.k_space import PHASE_AXIS, acquired, own_noise, to_image, window, with_phase
-from medqa.simulate.mr.noise import LOWEST_NOISE
-from medqa.simulate.mr.noise_level import raised
+from medqa.simulate.mr.noise_level import LOWEST_NOISE, raised
 from medqa.volume import Array
 
 GROWTH: Final = 0.25
