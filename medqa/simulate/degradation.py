@@ -65,7 +65,8 @@ class Kind:
 
     `strength` is the parameter that makes it worse, `levels` its four declared values, mildest first; `others` are drawn by `draw`.
     Without a `region` the degradation is diffuse: it is everywhere. What depends on the anatomy but must not jump from slice to
-    slice, `settle` decides on one of them; a series also numbers its slices (`frame`), for noise that is new in each.
+    slice, `settle` decides on one of them. Where the seed makes noise (`noisy`), a series gives every slice a seed of its own; it
+    also numbers its slices (`frame`), for kinds whose seed decides what all slices share, but whose noise is new in each.
     """
 
     modality: str
@@ -79,6 +80,7 @@ class Kind:
     draw: Draw = _draws_nothing
     region: Region | None = None
     settle: Settle | None = None
+    noisy: bool = False
 
     @property
     def full_name(self) -> str:

@@ -32,11 +32,6 @@ from medqa.volume import Array
 if TYPE_CHECKING:
     from medqa.series import Frame, ReadingNote, Series
 
-NEW_IN_EACH_FRAME: Final = frozenset(
-    {"ct-dose", "ct-starvation", "mr-noise", "mr-zipper", "mr-coil-noise", "mr-undersampling", "pt-counts"}
-)
-"""Kinds whose seed makes noise; the seed of the others decides something that all frames share."""
-
 _SECOND_VALUE: Final = {"CT": "SECONDARY", "MR": "SECONDARY", "PT": "PRIMARY"}
 """PET knows no secondary images (PS3.3 C.8.9.4.1.1)."""
 _PHASE_AXES: Final = {"COL": 0.0, "ROW": 1.0}
@@ -281,7 +276,7 @@ def _frame(series: Series, shown: Shown, plan: Plan, kind: str, slab: Slab, dige
     place = series.frames[shown.place]
     moved = shown.pixels != ((shown.place, 1.0),)
     affected = moved if kind in FAULTS else slab[0] <= shown.place <= slab[1]
-    seed = plan.parameters["seed"] + (shown.place if kind in NEW_IN_EACH_FRAME else 0)
+    seed = plan.parameters["seed"] + (shown.place if described(series.modality)[kind].noisy else 0)
     own = replace(plan, parameters={**plan.parameters, "seed": seed, "frame": float(shown.place)})
     pixels = DegradedPixels(
         place=place,

@@ -27,18 +27,32 @@ def slices(count: int = 8, *, alike: bool = False) -> list[np.ndarray]:
     return [first if alike else ct_body(rng, size=SIZE) + np.float32(index) for index in range(count)]
 
 
-def changes(kind: str, arrays: list[np.ndarray], **parameters: float) -> list[np.ndarray]:
-    done = degrade_series(make_series(arrays), kind, np.random.default_rng(1), given=parameters)
-    return [frame.decode() - array for frame, array in zip(done.series.frames, arrays, strict=True)]
+@pytest.mark.parametrize(
+    "kind",
+    ["ct-dose", "ct-starvation", "mr-noise", "mr-coil-noise", "mr-undersampling", "mr-zipper", "pt-counts", "pt-thinned"],
+)
+def test_noise_is_new_in_every_slice(kind: str):
+    first, second = alike(kind)
+    # Where copies or a noise floor come with the noise, these are the same.
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] < 0.8
+    assert second.std() == pytest.approx(first.std(), rel=0.2)
 
 
-def test_noise_is_new_in_every_slice_and_rings_are_the_same_in_all():
-    alike = slices(3, alike=True)
-    noise = changes("ct-dose", alike, dose=0.25)
-    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.05
-    assert noise[1].std() == pytest.approx(noise[0].std(), rel=0.1)
-    rings = changes("ct-rings", alike, amplitude_hu=30)
-    assert np.array_equal(rings[0], rings[2])
+@pytest.mark.parametrize("kind", ["ct-rings", "mr-bias", "mr-motion", "mr-spike", "pt-extravasation", "pt-jump"])
+def test_what_belongs_to_scanner_or_patient_is_the_same_in_all_slices(kind: str):
+    first, second = alike(kind)
+    assert first.any()
+    assert np.array_equal(first, second)
+
+
+def alike(kind: str) -> list[np.ndarray]:
+    """Return what a kind changes of two slices that do not differ."""
+    modality = kind[:2].upper()
+    body = ct_body(np.random.default_rng(0), size=SIZE)
+    array = body if modality == "CT" else np.clip((body + 1000) / 10, 0, None).astype(np.float32)
+    series = make_series([array, array], modality=modality)
+    done = degrade_series(series, kind, np.random.default_rng(1), level=3)
+    return [frame.decode() - array for frame in done.series.frames]
 
 
 def test_metal_runs_through_all_slices_although_the_body_differs_and_its_noise_is_new_in_each():

@@ -190,4 +190,5 @@ KIND: Final = Kind(
     others=OTHERS,
     draw=draw,
     change=change,
+    noisy=True,
 )

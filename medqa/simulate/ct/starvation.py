@@ -59,5 +59,6 @@ KIND: Final = Kind(
     ),
     draw=draw,
     change=change,
+    noisy=True,
     region=region,
 )

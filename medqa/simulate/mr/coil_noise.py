@@ -68,4 +68,5 @@ KIND: Final = Kind(
     ),
     draw=draw,
     change=change,
+    noisy=True,
 )

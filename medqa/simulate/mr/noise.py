@@ -39,4 +39,5 @@ KIND: Final = Kind(
     strength=Parameter("snr_divisor", STRENGTHS["MR"]["noise"].quantity, "1", 1.0, 50.0),
     levels=LEVELS,
     change=change,
+    noisy=True,
 )

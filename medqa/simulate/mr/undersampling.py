@@ -72,4 +72,5 @@ KIND: Final = Kind(
     ),
     draw=draw,
     change=change,
+    noisy=True,
 )

@@ -61,5 +61,6 @@ KIND: Final = Kind(
     others=(PHASE_AXIS, Parameter("place", "place of the line along the readout as a share of the field", "1", 0.0, 1.0)),
     draw=draw,
     change=change,
+    noisy=True,
     region=region,
 )

@@ -65,4 +65,5 @@ KIND: Final = Kind(
     others=(FILTER,),
     draw=draw,
     change=change,
+    noisy=True,
 )

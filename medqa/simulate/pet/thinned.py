@@ -54,4 +54,5 @@ KIND: Final = Kind(
     others=(FILTER,),
     draw=draw,
     change=change,
+    noisy=True,
 )
