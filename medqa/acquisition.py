@@ -49,6 +49,7 @@ class MRAcquisition:
     coil: str | None = None
     acceleration: str | None = None
     phase_encoding_direction: str | None = None
+    phase_encoding_order: str | None = None
     averages: float | None = None
     echo_train_length: int | None = None
     fat_suppression: str | None = None

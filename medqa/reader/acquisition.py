@@ -109,6 +109,7 @@ def _mr(header: Dataset) -> MRAcquisition:
         coil=text(header, "ReceiveCoilName"),
         acceleration=acceleration,
         phase_encoding_direction={"ROW": "ROW", "COL": "COL", "COLUMN": "COL"}.get(axis or ""),
+        phase_encoding_order=text(header, "RectilinearPhaseEncodeReordering"),
         averages=number(header, "NumberOfAverages"),
         echo_train_length=integer(header, "EchoTrainLength"),
         fat_suppression=suppression,

@@ -23,7 +23,7 @@ from medqa.reader.values import number
 from medqa.simulate import ct, mr, pet
 from medqa.simulate.catalogue import check, described, parameters
 from medqa.simulate.degradation import Degraded, Kind, Plan
-from medqa.simulate.mr.k_space import PHASE_AXIS
+from medqa.simulate.mr.k_space import CENTRIC, INTERLEAVED, LINEAR, ORDER, PHASE_AXIS, REVERSE_CENTRIC, REVERSE_LINEAR
 from medqa.simulate.series_faults import FAULTS, Shown, Slab, untouched
 from medqa.simulate.series_headers import HEADERS
 from medqa.simulate.truth import FrameTruth, Truth, mask_facts, sentence
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 _SECOND_VALUE: Final = {"CT": "SECONDARY", "MR": "SECONDARY", "PT": "PRIMARY"}
 """PET knows no secondary images (PS3.3 C.8.9.4.1.1)."""
 _PHASE_AXES: Final = {"COL": 0.0, "ROW": 1.0}
+_ORDERS: Final = {
+    "LINEAR": LINEAR,
+    "CENTRIC": CENTRIC,
+    "SEGMENTED": INTERLEAVED,
+    "REVERSE_LINEAR": REVERSE_LINEAR,
+    "REVERSE_CENTRIC": REVERSE_CENTRIC,
+}
+"""By Rectilinear Phase Encode Reordering (0018,9034)."""
 _OF_FRAMES_THEMSELVES: Final = frozenset(
     {"no_position", "single_slice", "missing_slices", "uneven_spacing", "duplicate_positions", "ct_slope_varies"}
 )
@@ -198,9 +206,13 @@ def degrade_series(
 
 
 def known_axis(series: Series, kind: Kind) -> dict[str, float]:
-    """Return the phase-encoding axis that the header tells, as a parameter, where the kind has one and the header tells it."""
-    axis = _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or "")
-    return {PHASE_AXIS.name: axis} if PHASE_AXIS in kind.others and axis is not None else {}
+    """Return phase-encoding axis and order of the lines, as parameters, where the kind has them and the header tells them."""
+    made = series.acquisition.mr
+    told = {
+        PHASE_AXIS: _PHASE_AXES.get(series.frames[0].header.phase_encoding_axis or ""),
+        ORDER: None if made is None else _ORDERS.get(made.phase_encoding_order or ""),
+    }
+    return {one.name: float(value) for one, value in told.items() if one in kind.others and value is not None}
 
 
 def derived_image_type(modality: str, original: Sequence[str]) -> tuple[str, ...]:

@@ -82,9 +82,11 @@ def test_an_enhanced_mr_keeps_its_timing_in_functional_groups(tmp_path: Path) ->
     shared.MRFOVGeometrySequence = item(
         InPlanePhaseEncodingDirection="COLUMN", MRAcquisitionFrequencyEncodingSteps=128, MRAcquisitionPhaseEncodingStepsInPlane=96
     )
+    made.RectilinearPhaseEncodeReordering = "REVERSE_LINEAR"
     series = only(tmp_path, made)
     mr = series.acquisition.mr
     assert mr is not None
+    assert mr.phase_encoding_order == "REVERSE_LINEAR"
     assert (mr.echo_time_ms, mr.repetition_time_ms, mr.flip_angle_deg) == (30.5, 2000, 90)
     assert (mr.phase_encoding_direction, mr.acquisition_matrix) == ("COL", (128, 96))
     assert series.frames[0].header.phase_encoding_axis == "COL"

@@ -5,10 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medqa.acquisition import Acquisition, MRAcquisition
 from medqa.simulate import Plan, mr
-from medqa.simulate.mr import bias, coil_noise, drift, dropout, noise_level, spike, undersampling, wrap
-from medqa.simulate.mr.k_space import foreground, to_k_space
+from medqa.simulate.mr import bias, coil_noise, drift, dropout, motion, noise_level, spike, undersampling, wrap
+from medqa.simulate.mr.k_space import (
+    CENTRIC,
+    INTERLEAVED,
+    LINEAR,
+    REVERSE_CENTRIC,
+    REVERSE_LINEAR,
+    foreground,
+    moments,
+    to_k_space,
+)
+from medqa.simulate.series import known_axis
 from medqa.volume import Array
+from tests.science.factories import make_series
 
 SIZE = 128
 Y, X = np.meshgrid(*(np.arange(SIZE) - SIZE // 2,) * 2, indexing="ij")
@@ -50,12 +62,34 @@ def test_a_still_drift_changes_nothing_and_the_path_begins_at_rest() -> None:
     assert np.abs(made - head()).mean() < 0.02 * head().mean()
 
 
-@pytest.mark.parametrize("order", [drift.LINEAR, drift.CENTRIC, drift.INTERLEAVED])
-def test_every_line_is_taken_once_whatever_the_order(order: int) -> None:
-    moments = drift.times(64, order)
-    assert sorted(moments) == pytest.approx(np.linspace(0, 1, 64))
-    if order == drift.CENTRIC:
-        assert moments[32] == 0
+@pytest.mark.parametrize(
+    ("order", "first", "last"),
+    [(LINEAR, 0, 63), (CENTRIC, 32, 0), (INTERLEAVED, 0, 63), (REVERSE_LINEAR, 63, 0), (REVERSE_CENTRIC, 0, 32)],
+)
+def test_every_line_is_taken_once_in_its_order(order: int, first: int, last: int) -> None:
+    when = moments(64, order)
+    assert sorted(when) == pytest.approx(np.linspace(0, 1, 64))
+    assert (when[first], when[last]) == (0, 1)
+
+
+def test_the_body_is_still_where_the_order_begins() -> None:
+    def paths(order: int) -> Array:
+        return motion.trajectory(64, {"seed": 3.0, "steps": 4.0, "order": float(order)})
+
+    assert not any(part.any() for part in (paths(LINEAR)[:8], paths(CENTRIC)[28:36], paths(REVERSE_CENTRIC)[:4]))
+    assert paths(CENTRIC)[:4].all()
+    assert np.array_equal(paths(REVERSE_LINEAR), paths(LINEAR)[::-1])
+
+
+@pytest.mark.parametrize(("told", "order"), [("SEGMENTED", INTERLEAVED), ("REVERSE_LINEAR", REVERSE_LINEAR), ("UNKNOWN", None)])
+def test_the_header_tells_axis_and_order(told: str, order: int | None) -> None:
+    acquisition = Acquisition(modality="MR", mr=MRAcquisition(phase_encoding_order=told))
+    series = make_series([head()], modality="MR", acquisition=acquisition, phase_encoding_axis="ROW")
+    for kind in ("motion", "drift"):
+        known = known_axis(series, mr.KINDS[kind])
+        assert known == {"phase_axis": 1.0, **({} if order is None else {"order": float(order)})}
+    assert known_axis(series, mr.KINDS["ghost"]) == {"phase_axis": 1.0}
+    assert known_axis(series, mr.KINDS["noise"]) == {}
 
 
 def test_a_spike_is_one_wave_of_the_declared_amplitude() -> None:

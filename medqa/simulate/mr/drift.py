@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.simulate.degradation import Kind, Parameter, Parameters
-from medqa.simulate.mr.k_space import PHASE_AXIS, magnitude, posed, with_phase
+from medqa.simulate.mr.k_space import ORDER, PHASE_AXIS, magnitude, moments, posed, with_phase
 from medqa.volume import Array
 
 ROTATION_PER_MM: Final = 0.4
 """Degrees of rotation that go with a millimetre of displacement."""
 POSES: Final = 9
 """Rotations that are told apart: each is one image resampled."""
-SHOTS: Final = 8
-"""Interleaves of the third order."""
-LINEAR, CENTRIC, INTERLEAVED = 0, 1, 2
 
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
@@ -35,33 +32,21 @@ def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
     }
 
 
-def times(lines: int, order: int) -> NDArray[np.float64]:
-    """Return when each line of k-space is taken, 0 to 1, the middle line being that of zero frequency."""
-    index = np.arange(lines)
-    if order == CENTRIC:
-        rank = np.argsort(np.argsort(np.abs(index - lines // 2), kind="stable"), kind="stable")
-    elif order == INTERLEAVED:
-        rank = np.argsort(np.argsort((index % SHOTS) * lines + index, kind="stable"), kind="stable")
-    else:
-        rank = index
-    return np.asarray(rank / max(lines - 1, 1), dtype=np.float64)
-
-
-def path(moments: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Return the displacement at some moments as a share of the largest: 0 at first, smooth, at most 1."""
+def path(when: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return the displacement at some moments (0 to 1) as a share of the largest: 0 at first, smooth, at most 1."""
     generator = np.random.default_rng(seed)
     weights = generator.normal(size=4) / np.arange(1, 5)
     fine = np.linspace(0, 1, 257)
     waves = np.sum([w * (1 - np.cos(np.pi * k * fine)) for k, w in enumerate(weights, start=1)], axis=0)
     waves /= max(float(np.abs(waves).max()), 1e-9)
-    return np.asarray(np.interp(moments, fine, waves), dtype=np.float64)
+    return np.asarray(np.interp(when, fine, waves), dtype=np.float64)
 
 
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
     """Return what an image differs by of which each phase-encoding line was taken at its own, slowly changing pose."""
     axis = int(parameters["phase_axis"])
     lines = array.shape[axis]
-    way = path(times(lines, int(parameters["order"])), int(parameters["seed"]))
+    way = path(moments(lines, int(parameters["order"])), int(parameters["seed"]))
     moved_px = way * parameters["displacement_mm"] / pixel_mm
     degrees = way * parameters["displacement_mm"] * ROTATION_PER_MM * parameters["turn"]
     steps = np.linspace(degrees.min(), degrees.max(), POSES) if np.ptp(degrees) > 0 else degrees[:1]
@@ -91,7 +76,7 @@ KIND: Final = Kind(
     levels=(2.0, 4.0, 8.0, 16.0),
     others=(
         PHASE_AXIS,
-        Parameter("order", "order of the lines: 0 linear, 1 from the centre outwards, 2 interleaved in 8 shots", "1", 0, 2),
+        ORDER,
         Parameter("direction_rad", "direction of the displacement, from +x towards +y", "rad", 0.0, 6.2832),
         Parameter("turn", "sense and size of the rotation that goes with the displacement (1: 0.4 degrees a mm)", "1", -4.0, 4.0),
     ),

@@ -14,6 +14,17 @@ Complex = NDArray[np.complex64]
 
 PHASE_AXIS: Final = Parameter("phase_axis", "axis of phase encoding: 0 down the columns (COL), 1 along the rows (ROW)", "1", 0, 1)
 """The header decides where it says so, else chance."""
+LINEAR, CENTRIC, INTERLEAVED, REVERSE_LINEAR, REVERSE_CENTRIC = range(5)
+ORDER: Final = Parameter(
+    "order",
+    "order of the lines: 0 linear, 1 from the centre outwards, 2 interleaved in 8 shots, 3 and 4 as 0 and 1 but backwards",
+    "1",
+    LINEAR,
+    REVERSE_CENTRIC,
+)
+"""In which the lines of phase encoding are taken; again the header decides where it says so."""
+SHOTS: Final = 8
+"""Interleaves of the third order."""
 
 
 def foreground(array: Array) -> Mask:
@@ -104,3 +115,17 @@ def posed(image: Complex, angle: float, shift: NDArray[np.float64]) -> Complex:
 def along(profile: NDArray[Any], axis: int) -> NDArray[Any]:
     """Return a profile `(n,)` shaped so that it runs along an axis of `(y, x)`."""
     return profile[:, None] if axis == 0 else profile[None, :]
+
+
+def moments(lines: int, order: int) -> NDArray[np.float64]:
+    """Return when each phase-encoding line is taken, 0 the first to 1 the last; the middle line is that of zero frequency."""
+    index = np.arange(lines)
+    if order in (CENTRIC, REVERSE_CENTRIC):
+        rank = np.argsort(np.argsort(np.abs(index - lines // 2), kind="stable"), kind="stable")
+    elif order == INTERLEAVED:
+        rank = np.argsort(np.argsort((index % SHOTS) * lines + index, kind="stable"), kind="stable")
+    else:
+        rank = index
+    if order in (REVERSE_LINEAR, REVERSE_CENTRIC):
+        rank = lines - 1 - rank
+    return np.asarray(rank / max(lines - 1, 1), dtype=np.float64)

@@ -1,7 +1,7 @@
 """Rigid motion between phase-encoding lines: each line of k-space sees the body where it was at that moment.
 
-Source: Zaitsev et al., JMRI 2015; 42:887. The path is still at first, then goes step by step; one step always falls on either side
-of the centre of k-space, where it does harm.
+Source: Zaitsev et al., JMRI 2015; 42:887. The path is still at first, then goes step by step; in linear order one step always
+falls on either side of the centre of k-space, where it does harm.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from medqa.simulate.degradation import STRENGTHS, Kind, Parameter, Parameters
-from medqa.simulate.mr.k_space import PHASE_AXIS, magnitude, posed, with_phase
+from medqa.simulate.mr.k_space import LINEAR, ORDER, PHASE_AXIS, magnitude, moments, posed, with_phase
 from medqa.volume import Array
 
 ROTATION_PER_MM: Final = 0.4
@@ -19,9 +19,10 @@ ROTATION_PER_MM: Final = 0.4
 
 
 def draw(generator: np.random.Generator, pixel_mm: float) -> dict[str, float]:
-    """Draw the phase-encoding axis, the direction, the number of steps and the sense of the rotation."""
+    """Draw the phase-encoding axis, the direction, the number of steps and the sense of the rotation; the order is linear."""
     return {
         "phase_axis": float(generator.integers(2)),
+        "order": float(LINEAR),
         "direction_rad": float(generator.uniform(0, 2 * np.pi)),
         "steps": float(generator.integers(3, 9)),
         "turn": float(generator.choice([-1, 1])),
@@ -36,7 +37,8 @@ def trajectory(lines: int, parameters: Parameters) -> Array:
     times = np.sort(np.concatenate([near, generator.uniform(0.15, 0.85, steps - 2)]))
     poses = np.concatenate([[0.0], generator.uniform(0.5, 1.0, steps) * np.where(np.arange(steps) % 2, -1, 1)])
     poses /= np.abs(poses).max()
-    return np.asarray(poses[np.searchsorted(times, np.arange(lines) / lines)], dtype=np.float32)
+    when = moments(lines, int(parameters["order"])) * (lines - 1) / lines
+    return np.asarray(poses[np.searchsorted(times, when)], dtype=np.float32)
 
 
 def change(array: Array, parameters: Parameters, pixel_mm: float) -> Array:
@@ -67,6 +69,7 @@ KIND: Final = Kind(
     levels=STRENGTHS["MR"]["motion"].values,
     others=(
         PHASE_AXIS,
+        ORDER,
         Parameter("direction_rad", "direction of the displacement, from +x towards +y", "rad", 0.0, 6.2832),
         Parameter("steps", "number of steps", "1", 2, 40),
         Parameter("turn", "sense and size of the rotation that goes with the displacement (1: 0.4 degrees a mm)", "1", -4.0, 4.0),
