@@ -19,7 +19,7 @@ from medqa import __version__, simulate
 from medqa.dicom_values import own_uid
 from medqa.errors import InvalidDegradation
 from medqa.reader.suv import uptake
-from medqa.reader.values import number
+from medqa.reader.values import items, number
 from medqa.simulate import ct, mr, pet
 from medqa.simulate.catalogue import check, described, parameters
 from medqa.simulate.degradation import Degraded, Kind, Plan
@@ -273,8 +273,16 @@ def _other_uptake(series: Series, kind: str) -> Series:
     made = series.acquisition.pt
     if made is not None:
         injected = None if found.injection is None else found.injection.isoformat()
-        weight = number(series.header, "PatientWeight")
-        made = replace(made, weight_kg=weight, injection_time=injected, uptake_min=found.uptake_min, suv_factor=found.factor)
+        drug = next(iter(items(series.header, "RadiopharmaceuticalInformationSequence")), Dataset())
+        made = replace(
+            made,
+            weight_kg=number(series.header, "PatientWeight"),
+            injected_dose_bq=number(drug, "RadionuclideTotalDose"),
+            half_life_s=number(drug, "RadionuclideHalfLife"),
+            injection_time=injected,
+            uptake_min=found.uptake_min,
+            suv_factor=found.factor,
+        )
     return replace(series, frames=tuple(frames), acquisition=replace(series.acquisition, pt=made))
 
 

@@ -64,6 +64,22 @@ def _injection(header: Dataset, parameters: Parameters) -> None:
         drug.RadiopharmaceuticalStartTime = (moment - earlier).strftime("%H%M%S")
 
 
+def _dose(header: Dataset, parameters: Parameters) -> None:
+    _scale_of_drug(header, "pt-dose", "RadionuclideTotalDose", parameters["factor"])
+
+
+def _half_life(header: Dataset, parameters: Parameters) -> None:
+    _scale_of_drug(header, "pt-half-life", "RadionuclideHalfLife", parameters["factor"])
+
+
+def _scale_of_drug(header: Dataset, kind: str, keyword: str, factor: float) -> None:
+    drug = next(iter(items(header, "RadiopharmaceuticalInformationSequence")), None)
+    value = None if drug is None else number(drug, keyword)
+    if drug is None or value is None or value <= 0:
+        raise InvalidDegradation(kind=kind, reason=f"the header has no {keyword}")
+    setattr(drug, keyword, f"{value * factor:.6g}")
+
+
 HEADERS: Final[Mapping[str, HeaderKind]] = {
     kind.full_name: kind
     for kind in (
@@ -82,6 +98,22 @@ HEADERS: Final[Mapping[str, HeaderKind]] = {
             strength=Parameter("minutes", "how much too early the stated injection is", "min", -180.0, 720.0),
             levels=(15.0, 30.0, 60.0, 120.0),
             edit=_injection,
+        ),
+        HeaderKind(
+            name="dose",
+            summary="The injected dose was entered wrongly: the scale of every SUV is wrong.",
+            source="Kinahan and Fletcher, Semin Ultrasound CT MR 2010;31:496",
+            strength=Parameter("factor", "stated dose over the true one", "1", 0.05, 20.0),
+            levels=(1.15, 1.4, 1.8, 2.2),
+            edit=_dose,
+        ),
+        HeaderKind(
+            name="half-life",
+            summary="The half-life is that of another nuclide (68Ga for 18F: 0.62, 11C: 0.19): decay is corrected wrongly.",
+            source="Kinahan and Fletcher, Semin Ultrasound CT MR 2010;31:496",
+            strength=Parameter("factor", "stated half-life over the true one", "1", 0.05, 20.0),
+            levels=(0.9, 0.75, 0.62, 0.19),
+            edit=_half_life,
         ),
     )
 }

@@ -11,7 +11,7 @@ from medqa.errors import InvalidDegradation
 from medqa.reader import read
 from medqa.series import Series
 from medqa.simulate import phantom, study
-from medqa.simulate.anatomy_pet import HALF_LIFE_S
+from medqa.simulate.anatomy_pet import HALF_LIFE_S, UPTAKE_S
 from medqa.simulate.derived import write
 from medqa.simulate.series import degrade_series
 from medqa.simulate.series_faults import FAULTS
@@ -32,6 +32,9 @@ def pet(tmp_path_factory: pytest.TempPathFactory) -> Series:
         ("pt-weight", {"factor": 1.4}, 1.4),
         ("pt-injection", {"minutes": 30.0}, 2 ** (30 * 60 / HALF_LIFE_S)),
         ("pt-injection", {"minutes": -15.0}, 2 ** (-15 * 60 / HALF_LIFE_S)),
+        ("pt-dose", {"factor": 0.5}, 2.0),
+        # An hour lies between injection and scan: 60 / 109.8 half-lives, 60 / 68.1 of the wrong ones.
+        ("pt-half-life", {"factor": 0.62}, 2 ** (UPTAKE_S / HALF_LIFE_S * (1 / 0.62 - 1))),
     ],
 )
 def test_uptake_values_are_wrong_by_the_factor_of_arithmetic(
@@ -51,7 +54,7 @@ def test_uptake_values_are_wrong_by_the_factor_of_arithmetic(
     assert found.frames[2].read().array == pytest.approx(pet.frames[2].read().array, rel=1e-3, abs=1.0)
     if kind == "pt-weight":
         assert pet.header.PatientWeight != found.header.PatientWeight
-        assert made.series.acquisition.pt.weight_kg == found.acquisition.pt.weight_kg
+    assert made.series.acquisition.pt == found.acquisition.pt != pet.acquisition.pt
 
 
 def test_a_header_that_lacks_what_is_to_be_wrong_is_refused(pet: Series) -> None:
@@ -64,7 +67,7 @@ def test_a_header_that_lacks_what_is_to_be_wrong_is_refused(pet: Series) -> None
         degrade_series(replace(pet, header=header), "pt-weight", np.random.default_rng(0), level=1)
 
 
-@pytest.mark.parametrize("kind", ["pt-weight", "pt-injection"])
+@pytest.mark.parametrize("kind", ["pt-weight", "pt-injection", "pt-dose", "pt-half-life"])
 def test_a_header_is_wrong_for_all_slices_or_none(pet: Series, kind: str) -> None:
     with pytest.raises(InvalidDegradation, match="whole series"):
         degrade_series(pet, kind, np.random.default_rng(0), level=1, slab=(1, 3))
