@@ -46,6 +46,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "blank_series": FindingKind(_CERTAIN, Reason.NO_IMAGE),  # count
     "blank_end_frames": FindingKind(_NOTE, own("blank_end_frames", "Blank frames at an end of the series")),  # count
     "repeated_pixels": FindingKind(_DOUBT, own("repeated_pixels", "Slices with the same pixels")),  # first, other, count
+    "exchanged_slices": FindingKind(_DOUBT, own("exchanged_slices", "Slices in each other's place")),  # first, other, count
     "lossy_compression": FindingKind(_NOTE, own("lossy_compression", "Lossy compression")),
     # CT
     "ct_noise_high": FindingKind(_AGAINST, Reason.UNDER_EXPOSED),  # value, limit
@@ -80,6 +81,7 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     "pt_uptake_out_of_band": FindingKind(_NOTE, own("pt_uptake_out_of_band", "Uptake time out of band")),  # value, low, high (min)
     "pt_time_order": FindingKind(_DOUBT, own("pt_time_order", "Injection after acquisition")),
     "pt_weight_implausible": FindingKind(_DOUBT, own("pt_weight_implausible", "Patient weight implausible")),  # value (kg)
+    "pt_half_life_wrong": FindingKind(_DOUBT, own("pt_half_life_wrong", "Half-life is not the nuclide's")),  # value, known (s)
     "pt_suv_unavailable": FindingKind(_NOTE, own("pt_suv_unavailable", "SUV cannot be computed from the header")),  # keywords
     "pt_units_unusual": FindingKind(_NOTE, own("pt_units_unusual", "Unusual PET units")),  # units
     "pt_attenuation_missing": FindingKind(_NOTE, own("pt_attenuation_missing", "Not corrected for attenuation")),
