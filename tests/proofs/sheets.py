@@ -196,7 +196,7 @@ def sheet(sheets: Sheets, kind: Kind, image: Array, pixel_mm: float) -> list[flo
 def section(sheets: Sheets, kind: Kind, severities: list[float], folder: Path | None) -> str:
     """Return the part of the page about a kind, Markdown."""
     rows = [f"| `{one.name}` | {one.meaning} | {one.unit} | {one.low:g} to {one.high:g} |" for one in kind.parameters]
-    levels = ", ".join(f"{value:g}" for value in kind.levels)
+    levels = ", ".join(f"{value:g}" for value in kind.levels) + ("" if kind.strength.unit == "1" else f" {kind.strength.unit}")
     measured = ", ".join(f"{value:.3g}" for value in severities)
     lines = [
         f"\n## `{kind.full_name}`",
@@ -204,7 +204,7 @@ def section(sheets: Sheets, kind: Kind, severities: list[float], folder: Path | 
         kind.summary + (f" Source: {kind.source}." if kind.source else ""),
         "",
         *([] if folder is None else [f"![{kind.full_name}]({sheets.shown(folder / f'{kind.name}.png')})", ""]),
-        f"Declared strengths of `{kind.strength.name}`: {levels} {kind.strength.unit}.",
+        f"Declared strengths of `{kind.strength.name}`: {levels}.",
         # A slice that is lost has no pixels that could have changed.
         *([f"Severity of the three that are shown: {measured} {sheets.unit}."] if any(severities) else []),
         "",
