@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from medqa.assessment import Finding, FrameEvidence
-from medqa.checks import ct, geometry, pet, pixels
+from medqa.checks import ct, geometry, order, pet, pixels
 from medqa.series import Series
 
 Check = Callable[[Series, Sequence[FrameEvidence]], list[Finding]]
 """`evidence` stands in the order of `series.frames`."""
 
-_EVERY: Final[tuple[Check, ...]] = (geometry.check, pixels.undecodable, pixels.blank, pixels.repeated)
+_EVERY: Final[tuple[Check, ...]] = (geometry.check, pixels.undecodable, pixels.blank, pixels.repeated, order.exchanged)
 
 CHECKS: Final[dict[str, tuple[Check, ...]]] = {
     "CT": (*_EVERY, ct.rescale),

@@ -9,9 +9,14 @@ from typing import Any, Final
 import numpy as np
 
 from medqa.regions import Regions
+from medqa.volume import Array
 
 NAME: Final = "frame"
 CT_EMPTY_HU: Final = -500.0
+BLOCKS: Final = 10
+"""Blocks of a thumbnail along rows and along columns, at most."""
+CT_SHOWN_HU: Final = 1000.0
+MEAN_OF_ROOTS: Final = 1000.0
 
 
 def facts(regions: Regions) -> dict[str, Any]:
@@ -23,7 +28,7 @@ def facts(regions: Regions) -> dict[str, Any]:
         `min`, `max`, `mean` and `deviation` of the values that are there (None where there are none); `empty`, the share of pixels
         without a value; `body`, the share of body; `constant`, whether all values are one; `blank`, whether it shows nothing:
         it is constant, or a CT of which not one pixel on the decimated grid reaches -500 HU; `pixels`, a check sum (CRC-32) over
-        all of them, None where it is blank.
+        all of them, and `thumbnail`, both None where it is blank.
     """
     values = regions.image.array
     finite = regions.finite
@@ -39,6 +44,7 @@ def facts(regions: Regions) -> dict[str, Any]:
             "blank": True,
             "constant": True,
             "pixels": None,
+            "thumbnail": None,
         }
     there = values if share == 1.0 else values[finite]
     low, high = float(there.min()), float(there.max())
@@ -56,7 +62,27 @@ def facts(regions: Regions) -> dict[str, Any]:
         "blank": blank,
         "constant": constant,
         "pixels": None if blank else zlib.crc32(np.ascontiguousarray(values).data),
+        "thumbnail": None if blank else thumbnail(values, regions.image.frame.modality),
     }
+
+
+def thumbnail(values: Array, modality: str) -> list[int]:
+    """Return the means of up to 10 x 10 blocks of a frame, row by row: what its neighbours are compared by.
+
+    CT in HU, cut at 1000 to either side, so that metal does not rule. MR and PT as square roots with a mean of 1000: brightness of
+    its own makes no other slice, and a hot bladder does not rule. What has no value counts as air.
+    """
+    if modality == "CT":
+        shown = np.clip(np.nan_to_num(values, nan=-CT_SHOWN_HU), -CT_SHOWN_HU, CT_SHOWN_HU)
+    else:
+        shown = np.sqrt(np.maximum(np.nan_to_num(values, nan=0.0, posinf=0.0), 0.0))
+    starts = [np.linspace(0, size, min(BLOCKS, size) + 1).astype(int) for size in shown.shape]
+    rows, columns = starts
+    sums = np.add.reduceat(np.add.reduceat(shown, rows[:-1], axis=0), columns[:-1], axis=1)
+    means = sums / np.outer(np.diff(rows), np.diff(columns))
+    if modality != "CT":
+        means *= MEAN_OF_ROOTS / max(float(means.mean()), 1e-9)
+    return [round(float(mean)) for mean in means.ravel()]
 
 
 def is_blank(partials: Mapping[str, Mapping[str, Any]]) -> bool | None:
