@@ -2,6 +2,9 @@
 
     noise = median (|D| / local mean) / 0.6745,     D = (1 0 -2 0 1) / root 6 along the rows, then along the columns
 
+The median is weighted by the local mean: every pixel counts by its signal. The noisier an image, the less of its dim tissue is told
+from air; an even median would then fall, since noise is a smaller share of what is left.
+
 White noise keeps its deviation in D; edges along rows and columns drop out, as in the diagonal band of Haar's wavelet, and so does
 whatever changes its sign from pixel to pixel, such as the side lobes of a zipper. The local mean, over 21 pixels of the body, evens
 out the shading of coils. The value is a percent of the signal, the inverse of a signal-to-noise ratio. Fine anatomy adds to it (the
@@ -50,11 +53,11 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     level = foreground_level(regions)
     if int(inside.sum()) < MIN_PIXELS or not level > 0:
         return None
-    detail = np.abs(fine_detail(array)[inside])
+    detail, signal = np.abs(fine_detail(array)[inside]), local_signal(array, inside)
     if float(np.median(detail)) / MAD_TO_SD < MIN_STEPS * abs(regions.image.frame.header.slope):
         return None
-    share = detail / np.maximum(local_signal(array, inside), np.float32(LEAST_SIGNAL * level))
-    return {"percent": 100.0 * float(np.median(share)) / MAD_TO_SD}
+    share = detail / np.maximum(signal, np.float32(LEAST_SIGNAL * level))
+    return {"percent": 100.0 * weighted_median(share, signal) / MAD_TO_SD}
 
 
 def fine_detail(array: Array) -> Array:
@@ -72,6 +75,13 @@ def local_signal(array: Array, inside: Mask) -> Array:
     amount = ndimage.uniform_filter(inside.astype(np.float32), LOCAL, mode="constant")[inside]
     total = ndimage.uniform_filter(np.where(inside, np.abs(array), np.float32(0)), LOCAL, mode="constant")[inside]
     return np.asarray(total / np.maximum(amount, np.float32(1 / LOCAL**2)))
+
+
+def weighted_median(values: Array, weights: Array) -> float:
+    """Return the value up to which half of the weight lies; `(n,)` each, weights of 0 or more."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order[int(np.searchsorted(total, total[-1] / 2))]])
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -53,6 +53,24 @@ def test_the_side_lobes_of_a_zipper_are_no_noise() -> None:
     assert percent(struck) == pytest.approx(percent(image), rel=0.15)
 
 
+def test_more_noise_reads_higher_although_it_hides_the_dim_tissue() -> None:
+    signal = np.where(np.hypot(Y / 28, X / 28) < 1, 400.0, 120.0) * BODY
+    read = [percent(magnitude(signal, noise)) for noise in (6.0, 12.0, 24.0, 48.0, 96.0)]
+    assert (np.diff(read) > 0.1 * np.array(read[:-1])).all(), read
+
+
+def magnitude(signal: Array, noise: float) -> Array:
+    channels = noise * np.random.default_rng(1).standard_normal((2, *signal.shape))
+    return np.hypot(signal + channels[0], channels[1]).astype(np.float32)
+
+
+def test_a_pixel_counts_by_its_weight() -> None:
+    generator = np.random.default_rng(2)
+    values, weights = generator.random(301), generator.integers(0, 5, 301)
+    assert mr_noise.weighted_median(values, weights) == pytest.approx(np.median(np.repeat(values, weights)), abs=0.01)
+    assert mr_noise.weighted_median(values, np.ones(301)) == np.median(values)
+
+
 @pytest.mark.parametrize("array", [np.zeros((64, 64)), np.full((64, 64), 7.0), np.full((64, 64), np.nan), head(8.0)[:12, :12]])
 def test_what_shows_nothing_has_no_value(array: Array) -> None:
     made = np.asarray(array, dtype=np.float32)
