@@ -89,6 +89,35 @@ def test_the_finding_names_the_slices() -> None:
     assert found.values["value"] == pytest.approx(blockiness(packed), abs=0.01)
 
 
+def found_in(array: np.ndarray) -> list[tuple[int, int] | None]:
+    series = make_series([array])
+    partials = [ct_compression.per_frame(Regions(frame.read())) for frame in series.frames]
+    return [one.frames for one in ct_compression.find(series, partials)]
+
+
+def test_rows_interpolated_between_slices_are_no_blocks() -> None:
+    # A coronal reformat with two rows to a slice: the borders of blocks always lie alike between the slices.
+    axial = np.random.default_rng(2).normal(40, 15, (258, 512))
+    place = np.arange(512) / 2 + 0.75
+    whole = place.astype(int)
+    share = (place - whole)[:, None]
+    array = ((1 - share) * axial[whole] + share * axial[whole + 1]).astype(np.float32)
+    assert blockiness(array) > ct_compression.HIGH
+    assert found_in(array) == []
+    assert found_in(jpeg(array, 30)) == [(0, 0)]
+
+
+def test_ribs_that_end_on_borders_are_no_blocks() -> None:
+    rng = np.random.default_rng(3)
+    array = rng.normal(40, 6, (256, 512)).astype(np.float32)
+    array[:, 300:] = -1000
+    for row in (40, 72, 104, 136, 168):
+        array[row : row + 13] += 100
+    assert blockiness(array) > ct_compression.HIGH
+    assert found_in(array) == []
+    assert found_in(jpeg(array, 30)) == [(0, 0)]
+
+
 @pytest.mark.parametrize(
     "array",
     [np.full((512, 512), -1000.0), np.full((64, 64), np.nan), np.full((512, 512), 40.0), np.full((3, 700), 40.0), body()[:64, :64]],
@@ -104,7 +133,9 @@ def test_real_scans_show_no_blocks_until_they_are_compressed(data: Path, real_se
         (series,) = read(data / "ct" / f"{name}.zip").series
         array = np.nan_to_num(series.frames[0].read().array, nan=-1024)
         assert blockiness(array) == pytest.approx(1, abs=0.06)
+        assert found_in(array) == []
         assert blockiness(jpeg(array, 75)) > ct_compression.HIGH
+        assert found_in(jpeg(array, 75)) == [(0, 0)]
         real_series.append(name)
 
 
