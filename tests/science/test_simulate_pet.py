@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medqa.simulate import Plan, pet
-from medqa.simulate.pet import arms, attenuation, extravasation, thinned
+from medqa.simulate.pet import arms, attenuation, extravasation
 from medqa.simulate.pet.scanner import WATER_PER_MM, outline
 from medqa.simulate.projector import beam_for, project
 from medqa.volume import Array
@@ -35,9 +35,11 @@ def change(kind: str, image: Array | None = None, **parameters: float) -> Array:
 @pytest.mark.parametrize("kind", NEW)
 def test_every_kind_gets_worse_level_by_level_repeats_exactly_and_holds_no_negative_activity(kind: str) -> None:
     severities = []
+    # Fewer counts of a slice without noise are still without noise.
+    image = noisy(1, 0.1) if kind == "thinned" else trunk()
     for level in (1, 2, 3, 4):
         made = pet.draw(kind, level, np.random.default_rng(3), pixel_mm=PIXEL_MM)
-        first, again = (pet.apply(trunk(), made, pixel_mm=PIXEL_MM) for _ in range(2))
+        first, again = (pet.apply(image, made, pixel_mm=PIXEL_MM) for _ in range(2))
         assert np.array_equal(first.array, again.array)
         assert (first.array >= 0).all()
         severities.append(first.severity)
@@ -58,7 +60,7 @@ def test_half_of_the_counts_has_root_two_of_the_noise_whatever_the_noise_was() -
         ratios = []
         for seed in range(4):
             image = noisy(seed, noise)
-            made = plan("thinned", share=0.5, filter_mm=5.0)
+            made = plan("thinned", share=0.5)
             own = Plan(modality="PT", kind="thinned", level=0, parameters={**made.parameters, "seed": 50.0 + seed})
             after = pet.apply(image, own, pixel_mm=PIXEL_MM).array
             ratios.append(after[middle].std() / image[middle].std())
@@ -67,7 +69,6 @@ def test_half_of_the_counts_has_root_two_of_the_noise_whatever_the_noise_was() -
 
 def test_the_whole_of_the_counts_changes_nothing() -> None:
     assert np.abs(change("thinned", noisy(1, 0.1), share=1.0)).max() < 1e-3
-    assert thinned.ratio(np.zeros((40, 40), dtype=np.float32), np.ones((40, 40), dtype=np.float32), 5.0) == 0
 
 
 def test_what_is_taken_for_lung_reads_too_low_by_what_all_rays_through_it_lack() -> None:
