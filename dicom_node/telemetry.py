@@ -10,7 +10,8 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, Final, TextIO
 
@@ -57,6 +58,35 @@ def configure(process: str, stream: TextIO | None = None, *, level: int = loggin
         quiet = logging.getLogger(library)
         quiet.handlers = [logging.NullHandler()]
         quiet.propagate = False
+
+
+@contextmanager
+def written_to(process: str, stream: TextIO) -> Iterator[None]:
+    """Write the log of this process to a file for a while; then all is as it was before."""
+    before, shown = structlog.get_config(), warnings.showwarning
+    configure(process, stream)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        warnings.showwarning = shown
+
+
+@contextmanager
+def held_back() -> Iterator[list[Entry]]:
+    """Yield a list that takes what is logged instead of the terminal: a command tells a person in words of its own."""
+    before = structlog.get_config()
+    entries: list[Entry] = []
+
+    def hold(_logger: object, _method: str, entry: Entry) -> Entry:
+        entries.append(dict(entry))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[structlog.processors.add_log_level, hold])
+    try:
+        yield entries
+    finally:
+        structlog.configure(**before)
 
 
 def without_exception_text(_logger: object, _method: str, entry: Entry) -> Entry:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from medqa.reader import LeftOut
 
 EXIT_CODES = {"ADEQUATE": 0, "RESCAN": 1, "REVIEW": 1, None: 0}
+NO_HEAT_MAP = frozenset({"heat_maps_cut_short", "heat_map_failed"})
+"""What the log says where a heat map is missing."""
 COLOURS = {"ADEQUATE": "green", "RESCAN": "red", "REVIEW": "yellow", None: "dim"}
 
 
@@ -38,7 +40,7 @@ def run(
     """Judge every series in PATH; exit code 0 when nothing is wrong, 1 for RESCAN or REVIEW, 2 for an error."""
     from rich.console import Console
 
-    from dicom_node import process
+    from dicom_node import process, telemetry
     from medqa import reader
     from medqa.config import load
     from medqa.errors import NothingToRead
@@ -48,7 +50,7 @@ def run(
     settings = load(config)
     lang = _language(lang or settings.report.lang)
     console = Console(stderr=json_)
-    with _progress(console) as step:
+    with telemetry.held_back() as logged, _progress(console) as step:
         reading = reader.read(path, value_range=_range(value_range), modality=modality, progress=step("reading"))
         if not reading.series and not reading.left_out:
             raise NothingToRead(source=path.name, reason="no image file in it")
@@ -77,6 +79,11 @@ def run(
         sys.stdout.write("\n")
     else:
         _show(console, judged, left_out, lang)
+    if any(entry["event"] in NO_HEAT_MAP for entry in logged):
+        print(
+            "Some heat maps are missing from the reports: making them took too long or failed. No verdict needs them.",
+            file=sys.stderr,
+        )
     if not judged and any(item.kind == "unreadable" for item in reading.left_out):
         first = next(item for item in reading.left_out if item.kind == "unreadable")
         raise NothingToRead(source=path.name, reason=f"{first.code} {first.text}")

@@ -219,13 +219,16 @@ def _stay(screen: Screen) -> None:
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    """Send what the node's processes write on standard error to a file: they inherit the descriptor."""
+    """Send what the node's processes write on standard error to a file, for they inherit the descriptor, and what this one logs."""
+    from dicom_node import telemetry
+
     sys.stderr.flush()
     kept = os.dup(2)
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)
     try:
-        yield
+        with path.open("a", encoding="utf-8", buffering=1) as log, telemetry.written_to("node", log):
+            yield
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from pynetdicom import _config
 
-from dicom_node import header
+from dicom_node import header, telemetry
 from dicom_node.arrivals import key_of
 from tests.node.loopback import CT, EXPLICIT, SECRETS, Thing, captured_logs, receiving, settings_of, thing
 
@@ -53,6 +53,25 @@ def test_a_warning_of_a_library_tells_no_value(capsys: pytest.CaptureFixture[str
         warnings.simplefilter("always")
         warnings.showwarning("Invalid value Zanzibar^Quentin", UserWarning, "x.py", 1)
     assert "Zanzibar" not in "".join(capsys.readouterr())
+
+
+def test_what_is_held_back_reaches_no_terminal_and_is_told_again_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
+    with telemetry.held_back() as entries:
+        structlog.get_logger().warning("heat_maps_cut_short", made=1, asked=3)
+    assert "".join(capsys.readouterr()) == ""
+    assert entries == [{"event": "heat_maps_cut_short", "made": 1, "asked": 3, "level": "warning"}]
+    structlog.get_logger().warning("seen")
+    assert "seen" in "".join(capsys.readouterr())
+    assert len(entries) == 1
+
+
+def test_a_log_goes_to_its_file_for_a_while(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (tmp_path / "node.log").open("w", encoding="utf-8") as file, telemetry.written_to("node", file):
+        structlog.get_logger().error("process_died", exit=1)
+    assert "".join(capsys.readouterr()) == ""
+    structlog.get_logger().error("afterwards")
+    (line,) = (tmp_path / "node.log").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["event"] == "process_died"
 
 
 def test_receiving_good_and_bad_objects_logs_no_patient_data(
