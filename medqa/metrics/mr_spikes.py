@@ -8,7 +8,13 @@ anatomy or noise. The rest, as the amplitude of a wave of the same energy within
 
     amplitude = 2 sqrt(rest / share of the body) / mean of the body       [percent]
 
-On clean train scans under simulated spikes of 10, 20, 40 and 80 % it shows 13, 23, 40 and 69 % (medians); the sample over the
+What is left must sit in one place: the brightest 3 by 3 samples of a window hold 71 to 97 % of it where a spike was simulated, 43 %
+where a line crosses it, and 24 to 60 % (six of 191 windows more, up to 73 %) where a body that folds over, moves or whose fat is
+displaced left it bright. From 60 to 80 % the rest counts more and more. Of 59 clean train scans three, one and two were named under
+simulated wrap, drift and displaced fat, and none is since (the most is 4.2 %). What is near is taken off once, not twice as before:
+spikes rise strictly in 98 instead of 92 %.
+
+On clean train scans under simulated spikes of 10, 20, 40 and 80 % it shows 13, 24, 43 and 73 % (medians); the sample over the
 median of its block, which was tried first, went up to the second and then down, because what spreads raises the median too. A
 phantom with bars has a wave of its own. Source, for what a spike is: Zhuo and Gullapalli, RadioGraphics 2006; 26:275
 (10.1148/rg.261055134).
@@ -45,11 +51,17 @@ INNER: Final = 10
 """Samples around the middle of k-space that do not count."""
 GRID: Final = 2
 """Samples between windows."""
-MARGIN: Final = 2.0
-"""Over 49 samples the energy of noise varies by a seventh, that of anatomy by the lobes of its edges."""
+MARGIN: Final = 1.0
+"""Times the surroundings: `GATHERED` keeps out what they miss. Twice hid stripes near the middle of k-space."""
+PEAK: Final = 3
+"""Samples of the brightest part of a window, from side to side."""
+INSIDE: Final = WINDOW - PEAK + 1
+"""Places of such a part within a window, along either side."""
+GATHERED: Final = (0.6, 0.8)
+"""Share of a window's energy that its brightest part holds: of the lower none counts, of the upper all."""
 MIN_SIDE: Final = 48
 MAX_AMPLITUDE: Final = 5.0
-"""Percent from which a frame is named: clean train scans of patients reach 1.1 %, four phantoms with bars 8 to 25 %."""
+"""Percent from which a frame is named: clean train scans of patients reach 0.4 %, two phantoms with bars 12 and 16 %."""
 
 Places = NDArray[np.int64]
 
@@ -69,10 +81,18 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     half = fft.fftshift(fft.rfft2(shown - shown.mean()), axes=0)
     power = _beyond_the_axis(half.real**2 + half.imag**2)
     energy = ndimage.uniform_filter(power, WINDOW, mode="nearest")[:, REACH:] * WINDOW**2
-    here, around = _windows(*energy.shape)
-    rest = float((energy[here] - MARGIN * np.max([energy[place] for place in around], axis=0)).max())
+    (rows, columns), around = _windows(*energy.shape)
+    rest = energy[rows, columns] - MARGIN * np.max([energy[place] for place in around], axis=0)
+    over = np.flatnonzero(rest > 0)
+    parts = PEAK**2 * ndimage.uniform_filter(power, PEAK, mode="nearest")
+    inner = np.lib.stride_tricks.sliding_window_view(parts, (INSIDE, INSIDE))
+    half_inside = INSIDE // 2
+    brightest = inner[rows[over] - half_inside, columns[over] + REACH - half_inside].max(axis=(1, 2), initial=0.0)
+    low, high = GATHERED
+    share = brightest / energy[rows[over], columns[over]]
+    counted = float((rest[over] * np.clip((share - low) / (high - low), 0.0, 1.0)).max(initial=0.0))
     # The other half of k-space, which is not computed, holds as much: a wave of amplitude a has the energy a^2 / 2 in all.
-    return {"percent": 200.0 * math.sqrt(max(rest, 0.0) / float(body.mean())) / array.size / level}
+    return {"percent": 200.0 * math.sqrt(max(0.0, counted) / float(body.mean())) / array.size / level}
 
 
 def _beyond_the_axis(power: Array) -> Array:

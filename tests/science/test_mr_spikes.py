@@ -69,6 +69,18 @@ def test_a_straight_edge_is_a_line_through_the_middle_and_no_spike() -> None:
     assert measured([made]) < 0.5
 
 
+def test_a_few_parallel_edges_spread_along_a_line_and_are_no_spike() -> None:
+    made = mr_head(np.random.default_rng(1), SIGNAL, 5)
+    for row in (120, 128, 136):
+        made[row : row + 4, 70:186] *= 1.5
+    assert measured([made]) < 0.5
+
+
+def test_stripes_near_the_middle_of_k_space_stand_out_beside_the_head_s_own_energy() -> None:
+    assert measured([striped(0.1, cycles=(12.0, 10.0))]) > 5
+    assert measured([striped(0.0)]) == 0
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.floats(0.01, 100.0), st.integers(0, 3))
 def test_units_and_turns_change_nothing(gain: float, turns: int) -> None:

@@ -95,3 +95,26 @@ def test_the_slices_with_a_line_are_named() -> None:
     (found,) = mr_zipper.find(series, partials)
     assert found.frames == (1, 3)
     assert mr_zipper.combine(series, partials).value > 30
+
+
+def measured(frames: list[Array]) -> float:
+    partials = [mr_zipper.per_frame(Regions(make_image(frame, modality="MR"))) for frame in frames]
+    return float(mr_zipper.combine(make_series(frames, modality="MR"), partials).value)
+
+
+def test_one_frequency_lies_at_the_same_line_of_every_slice() -> None:
+    same, elsewhere = ([head(seed=index) for index in range(5)] for _ in range(2))
+    for index in range(5):
+        same[index][:, 60 + index % 2] += 200
+        elsewhere[index][:, 40 + 15 * index] += 200
+    assert measured(same) == pytest.approx(50, rel=0.15)
+    assert measured(elsewhere) == 0
+    assert all(percent(frame) > 40 for frame in elsewhere)
+
+
+def test_faint_lines_add_up_over_slices_to_what_they_are() -> None:
+    frames = [head(noise=20.0, seed=index) for index in range(5)]
+    assert measured(frames) == 0
+    for frame in frames:
+        frame[:, 60] += 60
+    assert 5 < measured(frames) < 15
