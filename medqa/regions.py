@@ -177,7 +177,7 @@ def body_mask(array: Array, modality: str) -> Mask:
         # Opening cuts the table and cables off the body.
         opened = ndimage.binary_opening(mask, iterations=opening)
         mask = opened if opened.any() else mask
-    mask = ndimage.binary_fill_holes(_large_components(mask, keep_share=0.1))
+    mask = ndimage.binary_fill_holes(large_components(mask, keep_share=0.1))
     return mask if mask.mean() >= MIN_BODY_SHARE else np.zeros(array.shape, dtype=bool)
 
 
@@ -252,7 +252,7 @@ def ring(array: NDArray[Any]) -> NDArray[Any]:
 MIN_RING: Final = 4
 
 
-def _large_components(mask: Mask, keep_share: float) -> Mask:
+def large_components(mask: Mask, keep_share: float) -> Mask:
     """Keep the largest component and those of at least `keep_share` of its size (two legs, arms beside the trunk)."""
     from scipy import ndimage
 

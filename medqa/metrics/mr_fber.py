@@ -3,6 +3,8 @@
 Source: Shehzad Z et al., The Preprocessed Connectomes Project Quality Assessment Protocol, Front Neurosci 2015
 (conference abstract 10.3389/conf.fnins.2015.91.00047); as MRIQC computes it (Esteban et al., PLoS ONE 2017; 12:e0184661):
 median of the squares in the foreground over median of the squares in the air. Here per frame, and the median over frames.
+Foreground and air are those of `mr_background`, which a ghost does not move; values that are stored in steps count as spread evenly
+over their step.
 """
 
 from __future__ import annotations
@@ -10,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from medqa.codes import Unit, own
 from medqa.measurement import Measurement
 from medqa.metrics import mr_formulae
 from medqa.metrics.metric import Metric, Partial
-from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
+from medqa.metrics.mr_air import MIN_FOREGROUND, median_over_frames
+from medqa.metrics.mr_background import background
 from medqa.regions import Regions
 from medqa.series import Series
 
@@ -28,12 +29,11 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the ratio, or the reason why there is none; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    air, level = frame_air(regions), foreground_level(regions)
-    if air.reason is not None:
-        return {"level": level, "reason": air.reason}
+    found = background(regions)
+    if found.reason is not None:
+        return {"level": found.level, "reason": found.reason}
     # The square keeps the order of values that are not negative: the median of squares is the square of the median.
-    foreground = float(np.median(np.abs(regions.values[regions.body])))
-    return {"level": level, "fber": mr_formulae.fber(foreground**2, air.median**2)}
+    return {"level": found.level, "fber": mr_formulae.fber(found.body**2, found.median**2)}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

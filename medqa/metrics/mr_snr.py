@@ -1,11 +1,12 @@
-"""MR signal-to-noise ratio from the foreground and the air around it.
+"""MR signal-to-noise ratio from the body's outline and the air around it.
 
 Source: Dietrich O, Raya JG, Reeder SB, Reiser MF, Schoenberg SO. Measurement of signal-to-noise ratios in MR images. JMRI 2007;
-26:375-385: SNR = 0.6551 * mean of the foreground / standard deviation of the air (Rayleigh noise). The deviation is taken from
-the median absolute deviation, which ghosts in the air move little.
+26:375-385: SNR = 0.6551 * mean of the foreground / standard deviation of the air (Rayleigh noise). The mean is that of the body's
+outline, the deviation that of the darkest air, from second differences in blocks (`mr_background`), which ghosts, side lobes and
+stored steps move little. Where the air is uneven, by ghosts for instance, the ratio reads higher than from all of the air.
 
 The limit is Rose's: below 3 to 5 times the noise nothing is told apart (Rose A, J Opt Soc Am 1948; 38:196); 3 is taken, since the
-foreground holds dim tissue too. Diffusion images live with less and have none. The lowest of the training scans is 8.
+foreground holds dim tissue too. Diffusion images live with less and have none. The lowest of the clean training scans is 16.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from medqa.codes import Unit, own
 from medqa.measurement import Limits, Measurement
 from medqa.metrics import mr_formulae
 from medqa.metrics.metric import Metric, Partial
-from medqa.metrics.mr_air import MIN_FOREGROUND, foreground_level, frame_air, median_over_frames
+from medqa.metrics.mr_air import MIN_FOREGROUND, median_over_frames
+from medqa.metrics.mr_background import background
 from medqa.regions import Regions
 from medqa.series import Series
 
@@ -30,10 +32,11 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     """Return the ratio, or the reason why there is none; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
-    air, level = frame_air(regions), foreground_level(regions)
-    if air.reason is not None:
-        return {"level": level, "reason": air.reason}
-    return {"level": level, "snr": mr_formulae.dietrich(level, air.deviation)}
+    found = background(regions)
+    reason = found.reason or found.noiseless
+    if reason is not None:
+        return {"level": found.level, "reason": reason}
+    return {"level": found.level, "snr": mr_formulae.dietrich(found.level, found.deviation)}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:
