@@ -23,9 +23,9 @@ pairs do not touch the first or last two slices, `end` pairs do:
             MR       0.56  0.36  0.62  0.60  0.55  0.62
             PET      0.71  0.45  0.89  0.92  0.91  0.86
 
-The CT are four, of 6 to 12 slices. None of the 46 has a finding as it is, nor has one of the 24 such test scans. What is missed lies
-where a phantom or a limb is the same from slice to slice. Of series with four pairs exchanged at once 0.74 (PET) and 0.38 (MR) have
-the finding, but not every pair is named.
+The CT are four, of 6 to 12 slices. None of the 46 has a finding as it is, nor has one of the 24 such test scans. What is missed
+lies where a phantom or a limb is the same from slice to slice. Of series with four pairs exchanged at once 0.74 (PET) and 0.38 (MR)
+have the finding, but not every pair is named.
 """
 
 from __future__ import annotations
