@@ -22,6 +22,7 @@ from medqa.errors import NotApplicable
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Partial
 from medqa.metrics.pair import Pair, matched
+from medqa.metrics.pt_body import searched
 from medqa.metrics.pt_field import field
 from medqa.regions import ALONG_PATIENT, Mask, Regions
 from medqa.series import Frame, Series
@@ -74,8 +75,10 @@ def is_axial(frame: Frame) -> bool:
 
 def _body(regions: Regions) -> tuple[Mask, tuple[float, float]]:
     """Return the body and the distance of its rows and columns."""
-    seen = field(regions) if regions.image.frame.modality == "PT" else None
-    return (regions.body, regions.element_mm) if seen is None else (seen.body, seen.spacing_mm)
+    if regions.image.frame.modality != "PT":
+        return regions.body, regions.element_mm
+    seen = field(regions)
+    return (searched(regions.values), regions.element_mm) if seen is None else (seen.body, seen.spacing_mm)
 
 
 def _inner(mask: Mask) -> Mask:

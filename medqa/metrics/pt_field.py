@@ -66,19 +66,20 @@ def _field(regions: Regions) -> Field | None:
     suv = np.nan_to_num(regions.image.array[::step, ::step], posinf=0.0, neginf=0.0) * np.float32(factor)
     smooth = ndimage.gaussian_filter(suv, [SMOOTH_MM / size for size in spacing])
     x, y = patient_grid(frame, suv.shape, step)
-    return Field(suv=suv, smooth=smooth, x=x, y=y, body=_body(smooth), spacing_mm=spacing, step=step)
+    return Field(suv=suv, smooth=smooth, x=x, y=y, body=body_above(smooth, BODY_SUV), spacing_mm=spacing, step=step)
 
 
-def _body(smooth: Array) -> Mask:
+def body_above(values: Array, threshold: float) -> Mask:
+    """Return the larger pieces above a threshold, holes filled; nothing where they are too small for a body."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(smooth > BODY_SUV)
+    labels, count = ndimage.label(values > threshold)
     if count == 0:
-        return np.zeros(smooth.shape, dtype=bool)
+        return np.zeros(values.shape, dtype=bool)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     body: Mask = ndimage.binary_fill_holes((sizes >= KEEP_SHARE * sizes.max())[labels])
-    return body if body.mean() >= MIN_BODY_SHARE else np.zeros(smooth.shape, dtype=bool)
+    return body if body.mean() >= MIN_BODY_SHARE else np.zeros(values.shape, dtype=bool)
 
 
 def patient_grid(frame: Frame, shape: tuple[int, ...], step: int = 1) -> tuple[Array, Array]:

