@@ -53,6 +53,8 @@ REACH: Final = 64
 MIN_FRAMES: Final = 6
 MAX_SPACING_MM: Final = 15.0
 MAX_SHARE: Final = 0.5
+MOST_PAIRS: Final = 20
+"""More are not looked for: of 2,000 slices a pair takes 50 ms to find."""
 FLOOR: Final = 0.25
 """Added to every distance: thumbnails are rounded, and what rounding does is no likeness."""
 
@@ -82,14 +84,14 @@ def pairs_of(thumbnails: Values) -> list[tuple[int, int]]:
     thumbnails
         `(frame, block)`, in the order of the stack.
 
-    The best pair is put right first and the rest looked at again, for a swap spoils the neighbourhood of others.
+    The best pair is put right first and the rest looked at again, for a swap spoils the neighbourhood of others; at most `MOST_PAIRS`.
     """
     count = len(thumbnails)
     if count < MIN_FRAMES:
         return []
     thumbnails = thumbnails.copy()
     pairs: list[tuple[int, int]] = []
-    while (best := _best(thumbnails)) is not None:
+    while len(pairs) < MOST_PAIRS and (best := _best(thumbnails)) is not None:
         pairs.append(best)
         if 2 * len(pairs) > MAX_SHARE * count:
             return []

@@ -77,6 +77,12 @@ def test_an_exchange_at_an_end_is_told_of_where_the_anatomy_changes_enough() -> 
     assert order.pairs_of(course[swap(list(range(12)), (11, 8))]) == [(8, 11)]
 
 
+def test_a_stack_with_no_end_of_exchanges_is_given_up_in_time() -> None:
+    course = np.cumsum(np.random.default_rng(0).normal(0, 30, size=(400, 100)), axis=0)
+    pairs = [(place, place + 3) for place in range(5, 390, 10)]
+    assert len(order.pairs_of(course[swap(list(range(400)), *pairs)])) == order.MOST_PAIRS < len(pairs)
+
+
 def test_brightness_of_its_own_does_not_hide_an_exchange_in_mr() -> None:
     rng = np.random.default_rng(3)
     arrays = [array * rng.uniform(0.8, 1.2) for array in slices("MR")]
