@@ -84,7 +84,7 @@ def pairs_of(thumbnails: Values) -> list[tuple[int, int]]:
     thumbnails
         `(frame, block)`, in the order of the stack.
 
-    The best pair is put right first and the rest looked at again, for a swap spoils the neighbourhood of others; at most `MOST_PAIRS`.
+    The best pair is put right first and the rest looked at again, for a swap spoils the neighbourhood of others.
     """
     count = len(thumbnails)
     if count < MIN_FRAMES:
