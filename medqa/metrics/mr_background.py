@@ -57,18 +57,19 @@ MAX_RAYLEIGH: Final = 2.3
 BRIGHT_AIR: Final = 0.12
 """Level of the darkest air over the median of the outline from which it might be tissue."""
 MIN_STEPS: Final = 0.4
-"""A deviation below this many stored steps is quantisation."""
+"""A deviation below this many stored steps is quantisation. At it, taking off what rounding adds leaves an error of up to 11 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
     """What the outline and the air around it hold; `reason` tells why there is no background, `noiseless` why it tells no noise.
 
-    `level` is the mean of the outline without its rim, `body` its median, `median` that of the air, `deviation` of its noise.
+    `level` is the mean of the outline without its rim, `bright` the median of the tissue that it is drawn around, `median` that of
+    the air and `deviation` that of its noise.
     """
 
     level: float
-    body: float = float("nan")
+    bright: float = float("nan")
     median: float = float("nan")
     deviation: float = float("nan")
     reason: str | None = None
@@ -87,7 +88,8 @@ def _background(regions: Regions) -> Background:
     from scipy import ndimage
 
     values, array = regions.values, regions.image.array
-    outline, air = outline_and_air(values)
+    smooth, bright = bright_tissue(values)
+    outline, air = around(values, smooth, bright)
     inner = ndimage.binary_erosion(outline)
     level = float(np.nanmean(values[inner if inner.any() else outline], dtype=np.float64)) if outline.any() else 0.0
     if float((values < 0).mean()) > MAX_NEGATIVE:
@@ -107,24 +109,41 @@ def _background(regions: Regions) -> Background:
     deviation = math.sqrt(max(variance - step**2 / 12, 0.0))
     if dark < MIN_MEAN_TO_DEVIATION * deviation:
         return Background(level=level, reason="background_masked")
-    body, noiseless = grouped_median(np.abs(values[outline])), None
+    body, noiseless = float(np.median(values[outline])), None
     if blocks.shape[1] < MIN_BLOCKS:
         noiseless = "no_air"
-    elif deviation < max(MIN_STEPS * step, 1e-6 * body):
+    elif deviation < max(MIN_STEPS * step, 1e-6 * level):
         noiseless = "background_masked"
     elif dark > max(BRIGHT_AIR * body, MAX_RAYLEIGH * deviation) and float(ring(air).mean()) < MIN_BORDER_BRIGHT:
         noiseless = "no_air"
-    return Background(level=level, body=body, median=grouped_median(sample), deviation=deviation, noiseless=noiseless)
+    return Background(
+        level=level,
+        bright=grouped_median(np.abs(values[bright])),
+        median=grouped_median(sample),
+        deviation=deviation,
+        noiseless=noiseless,
+    )
 
 
 def outline_and_air(values: Array) -> tuple[Mask, Mask]:
     """Return the outline of the body, and the air around it that reaches the frame's border; `(y, x)`, the decimated grid."""
+    return around(values, *bright_tissue(values))
+
+
+def bright_tissue(values: Array) -> tuple[Array, Mask]:
+    """Return a frame `(y, x)` smoothed, and where its bright tissue is: all False where nothing stands out."""
     from scipy import ndimage
 
     smooth = ndimage.uniform_filter(np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0)), 3)
     bright = smooth > BRIGHT * np.percentile(smooth, TOP)
     opened = ndimage.binary_opening(bright)
-    bright = large_components(opened if opened.any() else bright, keep_share=0.1)
+    return smooth, large_components(opened if opened.any() else bright, keep_share=0.1)
+
+
+def around(values: Array, smooth: Array, bright: Mask) -> tuple[Mask, Mask]:
+    """Return the convex outline of bright tissue, and the air around it that reaches the frame's border; `(y, x)`."""
+    from scipy import ndimage
+
     away = hull_distance(bright)
     outline, clearance = away <= 0, max(2, round(max(values.shape) / 32))
     air = np.isfinite(values) & (away > clearance)

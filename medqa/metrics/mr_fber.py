@@ -3,8 +3,9 @@
 Source: Shehzad Z et al., The Preprocessed Connectomes Project Quality Assessment Protocol, Front Neurosci 2015
 (conference abstract 10.3389/conf.fnins.2015.91.00047); as MRIQC computes it (Esteban et al., PLoS ONE 2017; 12:e0184661):
 median of the squares in the foreground over median of the squares in the air. Here per frame, and the median over frames.
-Foreground and air are those of `mr_background`, which a ghost does not move; values that are stored in steps count as spread evenly
-over their step.
+The air is that of `mr_background`, which a ghost does not move. The foreground is the bright tissue that its outline is drawn
+around and not all of the head, since noise, and a ghost over the body, lift dim tissue. Values that are stored in steps count as
+spread evenly over their step.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     if found.reason is not None:
         return {"level": found.level, "reason": found.reason}
     # The square keeps the order of values that are not negative: the median of squares is the square of the median.
-    return {"level": found.level, "fber": mr_formulae.fber(found.body**2, found.median**2)}
+    return {"level": found.level, "fber": mr_formulae.fber(found.bright**2, found.median**2)}
 
 
 def combine(series: Series, partials: Sequence[Partial | None]) -> Measurement:

@@ -60,6 +60,18 @@ def test_fber_falls_with_every_strength_of_a_ghost_that_fills_the_air() -> None:
     assert values[-1] == pytest.approx((1 + 0.48**2) / 0.48**2, rel=0.05)
 
 
+def test_a_ghost_over_dim_tissue_does_not_lift_the_foreground() -> None:
+    # Half of the air holds no ghost; muscle under bright fat does.
+    y, x = np.mgrid[:256, :256]
+    radius = np.hypot(y - 128, x - 128)
+    limb = np.where(radius < 80, 300.0, 0.0)
+    limb[(radius < 80) & (radius > 60)] = 900.0
+    ghosts = [limb + share * np.roll(limb, 40, axis=0) + complex_noise(1, NOISE) for share in (0.0, 0.1, 0.3)]
+    values = [measured(mr_fber.METRIC, np.abs(ghost)) for ghost in ghosts]
+    assert values[0] == pytest.approx((900 / NOISE) ** 2 / (2 * np.log(2)), rel=0.1)
+    assert np.all(np.diff(values) < 0)
+
+
 def test_the_noise_is_that_of_the_quiet_air_beside_a_ghost() -> None:
     ghosted = np.abs(head() + 0.2j * np.roll(head(), 128, axis=0) + complex_noise(1, NOISE))
     assert measured(mr_snr.METRIC, ghosted) == pytest.approx(SIGNAL / NOISE, rel=0.05)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from medqa.metrics import mr_efc, mr_fber, mr_formulae, mr_snr
-from medqa.metrics.mr_background import outline_and_air
+from medqa.metrics.mr_background import bright_tissue, outline_and_air
 from medqa.regions import Regions
 from tests.science.factories import make_series, mr_head
 
@@ -127,11 +127,12 @@ def test_the_streamed_ratios_are_the_formulae_in_the_same_masks() -> None:
     (partials,) = [
         [metric.per_frame(Regions(frame.read())) for metric in (mr_fber.METRIC, mr_snr.METRIC)] for frame in series.frames
     ]
-    outline, air = outline_and_air(Regions(series.frames[0].read()).values)
+    values = Regions(series.frames[0].read()).values
+    (_, bright), (outline, air) = bright_tissue(values), outline_and_air(values)
     volume = image.astype(np.float64)
     fber = mr_fber.METRIC.combine(series, [partials[0]]).value
-    assert fber == pytest.approx(mriqc_fber(volume, outline, air), rel=PRECISION)
-    assert fber == pytest.approx(mr_formulae.volume_fber(volume, outline, air), rel=PRECISION)
+    assert fber == pytest.approx(mriqc_fber(volume, bright, air), rel=PRECISION)
+    assert fber == pytest.approx(mr_formulae.volume_fber(volume, bright, air), rel=PRECISION)
     # The deviation of the air from second differences, in its blocks of 8 by 8.
     detail = volume
     for axis in (0, 1):
