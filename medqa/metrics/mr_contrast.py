@@ -29,7 +29,7 @@ VARIATION_SOURCE: Final = "Ganzetti et al., Front Neuroinform 2016;10:10"
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return the counts of `mr_tissue` with the noise of the air, or the reason why there is none."""
+    """Return the sums of `mr_tissue` with the noise of the air, or the reason why there is none."""
     counts = mr_tissue.per_frame(regions)
     if counts is None:
         return None

@@ -1,16 +1,22 @@
 """White matter, grey matter and cerebrospinal fluid of a stack of MR frames: levels and deviations, where there is brain at all.
 
-Pixels in which brain may lie (`mr_head`) are counted by the logarithm of their value, which needs no range to be known beforehand:
-the counts of frames add up in any order. A mixture of three normal distributions and an even one, for vessels, fat and bone, is
-fitted to the counts of a stack by expectation and maximisation (Dempster et al., J R Stat Soc B 1977; 39:1), each bin with the
-share that a distribution has in it. Three peaks can be fitted to anything. Brain is told by the two kinds of matter lying apart
-(Ashman et al., Astron J 1994; 108:2348), by how far, by both being there in quantity, by fluid well under or over them, and by
-their changing over millimetres: the cortex is folded, while a coil's profile, which also makes peaks of a phantom, changes over the
-whole of it.
+Blocks in which brain may lie (`mr_head`) are counted by the logarithm of their value without noise and profile (`mr_matter`); with
+each count go the sums of what the image as it is has there, and of the depth. Counts of frames add up in any order. A mixture of
+three normal distributions and an even one, for vessels, fat and bone, is fitted to the counts of a stack by expectation and
+maximisation (Dempster et al., J R Stat Soc B 1977; 39:1). It tells which share of a bin belongs to each tissue, and with these
+shares the sums become means and deviations. So noise does not hide the tissues as long as neighbours tell them, and a coil's
+profile does not mix them up; but both are in the deviations, for they are faults that the metrics are to see.
 
-Nothing is corrected for the coil's profile: what it adds to a tissue's deviation is a fault that the metrics are to see. The names
-white and grey hold for T1 (fluid dark, white matter brightest) and T2 (fluid bright, white matter darkest); in FLAIR, and where
-fluid is dark in a proton-density image, they are swapped, which no formula here minds.
+Before, peaks were sought in the image as it is, and their widths were the deviations: 8 of 33 brain scans that train had tissue,
+and most of them lost it in noise. Now 14 have: T1 with and without inversion, T2, PD and two FLAIR, from the side too; of scans of
+anything else none, as before. Those left out show hardly any contrast of white and grey matter (FLAIR, T1 with contrast agent,
+0.055 T), have pixels of 3 mm, or are cut at the head. A test phantom whose picture is spoilt may still be taken for a brain.
+
+Three peaks can be fitted to anything. Brain is told by the two kinds of matter lying apart (Ashman et al., Astron J 1994;
+108:2348), by how far, by both being there in quantity, by fluid under or over them, and by their changing over millimetres: the
+cortex is folded, while what a coil leaves of a phantom changes over the whole of it. White matter is the brighter one where fluid
+is dark (T1), the darker one where fluid is bright (T2), and the deeper one where fluid is dark and the darker matter lies clearly
+deeper (FLAIR, PD).
 """
 
 from __future__ import annotations
@@ -26,13 +32,13 @@ from numpy.typing import NDArray
 from medqa.errors import NotApplicable
 from medqa.metrics.metric import Partial
 from medqa.metrics.mr_head import brain_place
+from medqa.metrics.mr_matter import evened
 from medqa.regions import Mask, Regions
 from medqa.series import Series, Stack
-from medqa.volume import Array
 
 Floats = NDArray[np.float64]
-Fit = tuple[Floats, Floats, Floats, float]
-"""Means, deviations and shares of the distributions, and the likelihood."""
+SUMS: Final = ("counts", "means", "squares", "depths")
+"""What a frame gives for each bin: how many blocks, and sums over them."""
 
 NAME: Final = "mr_tissue"
 REASON: Final = "no_brain_tissue"
@@ -40,44 +46,48 @@ BIN: Final = 0.04
 """Width of a bin in the natural logarithm of the value."""
 RANGE: Final = (1 / 16, 5.0)
 """Values that are counted, over the frame's median: from fluid in T1 and FLAIR to fluid in T2."""
+SPAN: Final = float(np.log(RANGE[1] / RANGE[0]))
 MAX_PIXEL_MM: Final = 2.2
 """The cortex is 2 to 4 mm thick: wider pixels hold no grey matter alone."""
 FOLD: Final = 9
-"""Elements of the decimated grid, about 17 mm, over which a mean holds several folds."""
+"""Blocks, about 17 mm, over which a mean holds several folds."""
 TAILS: Final = (10.0, 90.0)
 """Percentiles outside of which values count as the nearest: vessels and fluid are not to decide."""
-MIN_FOLDED: Final = 0.2
-"""Share of the variance within `FOLD`: 0.24 to 0.82 in the heads of the training scans, 0.01 to 0.15 in phantoms with shading."""
+MIN_FOLDED: Final = 0.15
+"""Share of the variance within `FOLD`: 0.18 to 0.60 in the heads of the training scans, under 0.1 in four of five phantoms."""
 MIN_PIXELS: Final = 1500
-"""Of a stack: about a frame's brain on the decimated grid."""
+"""Of a stack: about the brain of a frame in blocks."""
 MIN_FRAMES: Final = 0.2
 """Share of the frames in which brain may lie."""
-MIN_APART: Final = 1.5
-"""Ashman's distance of white and grey matter: their difference over the root mean square of their deviations."""
-MIN_GAIN: Final = 0.007
-"""Logarithm of the likelihood per count by which three peaks must be better than two. Two kinds of matter whose noise lets both be
-found within a quarter gain more; noise that hides them is split in two as well, but gains under 0.0065."""
-RATIO: Final = (1.08, 1.65)
-"""Brighter matter over darker."""
-MAX_SPREAD: Final = 0.3
-"""Deviation of either kind of matter over its level: what is broader is no tissue, but everything else."""
+MIN_APART: Final = 1.2
+"""Ashman's distance of white and grey matter: their difference over the root mean square of their deviations. 1.4 to 3.4 in the
+training scans that have a value, up to 1.0 in the others."""
+MIN_GAIN: Final = 0.004
+"""Logarithm of the likelihood per count by which three peaks must be better than two: 0.011 to 0.084 in heads with a value, up to
+0.004 in phantoms and in low-field FLAIR."""
+RATIO: Final = (1.06, 2.3)
+"""Brighter matter over darker: from PD and FLAIR to inversion recovery."""
+MAX_SPREAD: Final = 0.28
+"""Deviation of the logarithm of either kind of matter: what is broader is no tissue, but everything else."""
+MAX_FLUID_SPREAD: Final = 0.8
 MIN_SHARE: Final = 0.12
 """Of what lies in the place of brain, each kind of matter."""
-FLUID_SHARE: Final = (0.01, 0.35)
-MAX_OTHER: Final = 0.2
-"""Share that the even distribution may take."""
-DARK_FLUID: Final = 0.8
-"""Fluid over the darker matter where it is the darkest; the inverse over the brighter one where it is the brightest."""
+FLUID_SHARE: Final = (0.01, 0.4)
+FLUID_APART: Final = 0.12
+"""Logarithm of the ratio of fluid and the nearer kind of matter."""
+DEEPER: Final = 0.02
+"""Share of the largest depth by which the darker matter must lie deeper to be the white one beside dark fluid."""
 STARTS: Final = ((0.04, 0.4, 0.8), (0.2, 0.6, 0.97), (0.05, 0.6, 0.9), (0.15, 0.5, 0.9), (0.02, 0.3, 0.8))
 STARTS_OF_TWO: Final = ((0.05, 0.5), (0.5, 0.95), (0.15, 0.6), (0.4, 0.85))
-"""Quantiles from which the fits of three peaks, and of two, set out."""
-AS_GOOD: Final = 0.005
+"""Shares of the counts below the peaks from which the fits of three, and of two, set out."""
+AS_GOOD: Final = 0.03
 """Fits whose likelihood per count lies this little (of its logarithm) under the best one's are as good."""
-MIN_DEVIATION: Final = 0.01
-"""Of a tissue over its level: narrower peaks are digital."""
-OTHER_START: Final = 0.1
-TURNS: Final = 300
-CONVERGED: Final = 1e-8
+NARROWEST: Final = 0.03
+"""Deviation of the logarithm: narrower peaks are digital."""
+MAX_OTHER: Final = 0.1
+"""Share that the even distribution may take."""
+LEAST_OTHER: Final = 0.002
+TURNS: Final = 150
 OTHER_PARTS: Final = (
     *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "ELBOW", "EXTREMITY", "FEMUR", "FOOT", "HAND", "HEART", "HIP", "KIDNEY"),
     *("KNEE", "LEG", "LIVER", "PELVIS", "PROSTATE", "SHOULDER", "SPINE", "THIGH", "UTERUS", "WRIST"),
@@ -103,40 +113,51 @@ class Tissues:
     fluid: Tissue
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fit:
+    """Peaks in rising order, `(peaks,)` each: means, deviations, shares; of each bin the share that is theirs, `(peaks, bins)`."""
+
+    means: Floats
+    deviations: Floats
+    shares: Floats
+    belongs: Floats
+    likelihood: float
+    """Logarithm, per count."""
+
+
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return the counts of the logarithm of the values where brain may lie; None where it cannot."""
+    """Return the sums of the blocks where brain may lie, by the logarithm of their value; None where it cannot."""
     if NAME not in regions.shared:
-        regions.shared[NAME] = _counts(regions)
+        regions.shared[NAME] = _sums(regions)
     found: dict[str, Any] | None = regions.shared[NAME]
     return found
 
 
-def _counts(regions: Regions) -> dict[str, Any] | None:
+def _sums(regions: Regions) -> dict[str, Any] | None:
     place = brain_place(regions) if max(regions.image.spacing_mm) <= MAX_PIXEL_MM else None
-    if place is None:
-        return None
-    values = regions.values[place].astype(np.float64)
-    values = values[np.isfinite(values) & (values > 0)]
-    if 2 * values.size < place.sum():
+    values = evened(place) if place is not None else np.zeros(0)
+    if place is None or not values.size:
         return None
     over = values / np.median(values)
-    values = values[(over > RANGE[0]) & (over < RANGE[1])]
-    bins = np.floor(np.log(values) / BIN).astype(np.int64)
+    seen = (over > RANGE[0]) & (over < RANGE[1])
+    bins = np.floor(np.log(values[seen]) / BIN).astype(np.int64)
     first = int(bins.min())
-    return {"first": first, "counts": np.bincount(bins - first).tolist(), "folded": _folded(regions.values, place)}
+    parts = (np.ones(len(bins)), *(part[place.brain][seen] for part in (place.means, place.squares, place.depth)))
+    sums = {name: np.bincount(bins - first, weights=part).tolist() for name, part in zip(SUMS, parts, strict=True)}
+    return {"first": first, "folded": _folded(values, place.brain), **sums}
 
 
-def _folded(values: Array, place: Mask) -> float:
-    """Return the share of the variance in a place that is left when the mean over `FOLD` elements around is taken off."""
+def _folded(values: Floats, place: Mask) -> float:
+    """Return the share of the variance in a place that is left when the mean over `FOLD` blocks around is taken off."""
     from scipy import ndimage
 
-    inside = values[place]
-    low, high = np.nanpercentile(inside, TAILS)
-    clipped = np.where(place, np.clip(np.nan_to_num(values, nan=low), low, high) - np.float32(low), np.float32(0))
-    total = float(clipped[place].var(dtype=np.float64))
-    sums = ndimage.uniform_filter(clipped, FOLD, mode="constant")
-    share = ndimage.uniform_filter(place.astype(np.float32), FOLD, mode="constant")
-    rest = (clipped - sums / np.maximum(share, np.float32(1e-3)))[place]
+    low, high = np.percentile(values, TAILS)
+    clipped = np.clip(values, low, high) - low
+    total = float(clipped.var())
+    image, inside = np.zeros(place.shape, dtype=np.float32), place.astype(np.float32)
+    image[place] = clipped
+    sums, share = (ndimage.uniform_filter(one, FOLD, mode="constant")[place] for one in (image, inside))
+    rest = clipped - sums / np.maximum(share, np.float32(1e-3))
     return float(rest.var(dtype=np.float64)) / total if total > 0 else 0.0
 
 
@@ -164,102 +185,115 @@ def _stack(partials: Sequence[Partial | None]) -> Tissues | None:
     if float(np.median([partial["folded"] for partial in found])) < MIN_FOLDED:
         return None
     first = min(int(partial["first"]) for partial in found)
-    counts = np.zeros(max(int(partial["first"]) + len(partial["counts"]) for partial in found) - first, dtype=np.int64)
+    sums = np.zeros((len(SUMS), max(int(partial["first"]) + len(partial["counts"]) for partial in found) - first))
     for partial in found:
         start = int(partial["first"]) - first
-        counts[start : start + len(partial["counts"])] += partial["counts"]
-    return told_apart(first, tuple(counts.tolist()))
+        sums[:, start : start + len(partial["counts"])] += [partial[name] for name in SUMS]
+    return told_apart(first, tuple(map(tuple, sums.tolist())))
 
 
 @lru_cache(maxsize=16)
-def told_apart(first: int, counts: tuple[int, ...]) -> Tissues | None:
-    """Return the tissues that counts in bins from number `first` on are of; None where they are not those of a brain.
+def told_apart(first: int, sums: tuple[tuple[float, ...], ...]) -> Tissues | None:
+    """Return the tissues that the bins from number `first` on hold; None where they are not those of a brain.
 
     Parameters
     ----------
     first
         Bin of the first count; bin k reaches from exp(k `BIN`) to exp((k + 1) `BIN`).
-    counts
-        Pixels in each bin.
+    sums
+        As `SUMS` names them, of each bin.
     """
-    total = sum(counts)
-    if total < MIN_PIXELS:
+    parts = np.array(sums, dtype=np.float64)
+    counts = np.asarray(parts[0], dtype=np.float64)
+    if counts.sum() < MIN_PIXELS:
         return None
-    edges = np.exp(BIN * np.arange(first, first + len(counts) + 1))
-    numbers = np.array(counts, dtype=np.float64)
-    fits = sorted((mixture(edges, numbers, start) for start in STARTS), key=lambda fit: -fit[3])
-    two = max(mixture(edges, numbers, start)[3] for start in STARTS_OF_TWO)
-    readings = (_reading(fit, total) for fit in fits if fit[3] >= max(fits[0][3] - AS_GOOD, two + MIN_GAIN))
+    middles = np.asarray(BIN * (np.arange(first, first + len(counts)) + 0.5), dtype=np.float64)
+    fits = sorted(mixture(middles, counts, STARTS), key=lambda fit: -fit.likelihood)
+    two = max(fit.likelihood for fit in mixture(middles, counts, STARTS_OF_TWO))
+    least = max(fits[0].likelihood - AS_GOOD, two + MIN_GAIN)
+    readings = (_reading(fit, parts) for fit in fits if fit.likelihood >= least)
     return next((reading for reading in readings if reading is not None), None)
 
 
-def _reading(fit: Fit, total: int) -> Tissues | None:
+def _reading(fit: Fit, sums: Floats) -> Tissues | None:
     """Return three peaks as the tissues of a brain; None where they cannot be."""
-    means, deviations, shares, _ = fit
-    if 1 - shares.sum() > MAX_OTHER:
+    # Which peaks are the darker and the brighter matter, and which is fluid. Where both would do, matter is what is more alike.
+    brains = [peaks for peaks in ((1, 2, 0), (0, 1, 2)) if _is_brain(fit, *peaks)]
+    if not brains:
         return None
-    low, middle, high = (
-        Tissue(mean=float(means[k]), deviation=float(deviations[k]), pixels=float(shares[k] * total)) for k in np.argsort(means)
-    )
-    readings = (Tissues(white=high, grey=middle, fluid=low), Tissues(white=low, grey=middle, fluid=high))
-    brains = [reading for reading in readings if _is_brain(reading, total)]
-    # Where both would do, fluid is what there is less of.
-    return min(brains, key=lambda reading: reading.fluid.pixels, default=None)
+    dark, bright, fluid = min(brains, key=lambda peaks: fit.means[peaks[1]] - fit.means[peaks[0]])
+    pixels, means, squares, depths = sums @ fit.belongs.T
+    means, squares, depths = means / pixels, squares / pixels, depths / pixels
+    tissues = [
+        Tissue(mean=float(mean), deviation=float(np.sqrt(max(square - mean * mean, 0.0))), pixels=float(number))
+        for mean, square, number in zip(means, squares, pixels, strict=True)
+    ]
+    dark_is_white = fluid > bright or depths[dark] > depths[bright] + DEEPER
+    white, grey = (dark, bright) if dark_is_white else (bright, dark)
+    return Tissues(white=tissues[white], grey=tissues[grey], fluid=tissues[fluid])
 
 
-def _is_brain(found: Tissues, total: int) -> bool:
-    """Tell whether three peaks can be those of a brain."""
-    darker, brighter = sorted((found.white, found.grey), key=lambda tissue: tissue.mean)
-    apart = (brighter.mean - darker.mean) / np.sqrt((brighter.deviation**2 + darker.deviation**2) / 2)
-    dark, bright = found.fluid.mean / darker.mean, brighter.mean / found.fluid.mean
+def _is_brain(fit: Fit, dark: int, bright: int, fluid: int) -> bool:
+    """Tell whether three peaks can be the darker and the brighter matter and the fluid of a brain."""
+    apart = fit.means[bright] - fit.means[dark]
+    spread = fit.deviations[[dark, bright]]
+    fluid_apart = fit.means[dark] - fit.means[fluid] if fluid < dark else fit.means[fluid] - fit.means[bright]
     return bool(
-        apart >= MIN_APART
-        and RATIO[0] <= brighter.mean / darker.mean <= RATIO[1]
-        and max(tissue.deviation / tissue.mean for tissue in (darker, brighter)) <= MAX_SPREAD
-        and min(darker.pixels, brighter.pixels) >= MIN_SHARE * total
-        and FLUID_SHARE[0] * total <= found.fluid.pixels <= FLUID_SHARE[1] * total
-        and min(dark, bright) <= DARK_FLUID
+        apart >= MIN_APART * np.sqrt(np.mean(spread**2))
+        and np.log(RATIO[0]) <= apart <= np.log(RATIO[1])
+        and spread.max() <= MAX_SPREAD
+        and fit.shares[[dark, bright]].min() >= MIN_SHARE
+        and FLUID_SHARE[0] <= fit.shares[fluid] <= FLUID_SHARE[1]
+        and fluid_apart >= FLUID_APART
+        and fit.deviations[fluid] <= MAX_FLUID_SPREAD
     )
 
 
-def mixture(edges: Floats, counts: Floats, start: tuple[float, ...]) -> Fit:
-    """Fit normal distributions, and an even one for the rest, to counts in bins.
+def mixture(middles: Floats, counts: Floats, starts: tuple[tuple[float, ...], ...]) -> list[Fit]:
+    """Fit normal distributions, and an even one for the rest, to counts in bins of width `BIN`.
 
     Parameters
     ----------
-    edges
-        Of the bins, one more than counts.
-    start
-        Quantiles of the counts at which the distributions start.
-
-    Returns
-    -------
-    means, deviations, shares, likelihood
-        `(distributions,)` each, the shares with what is left to the even one; the logarithm of the likelihood per count.
+    middles
+        Of the bins, `(bins,)`.
+    starts
+        Shares of the counts below the peaks at which each fit sets out.
     """
-    from scipy import special
-
-    middles, variances = (edges[1:] + edges[:-1]) / 2, np.diff(edges) ** 2 / 12
     total = counts.sum()
     reached = np.cumsum(counts) / total
-    means = np.array([middles[np.searchsorted(reached, share)] for share in start])
-    spread = middles[np.searchsorted(reached, 0.75)] - middles[np.searchsorted(reached, 0.25)]
-    deviations = np.maximum(np.full(len(start), spread / 3), MIN_DEVIATION * means)
-    shares = np.full(len(start), (1 - OTHER_START) / len(start))
-    even = np.diff(edges) / (edges[-1] - edges[0])
-    likelihood = -np.inf
+    means = middles[np.minimum(np.searchsorted(reached, starts), len(middles) - 1)]
+    low, high = middles[np.searchsorted(reached, (0.25, 0.75))]
+    deviations = np.full(means.shape, max((high - low) / 3, NARROWEST))
+    shares = np.full(means.shape, (1 - MAX_OTHER) / means.shape[1])
     for _ in range(TURNS):
-        inside = np.diff(special.ndtr((edges - means[:, None]) / deviations[:, None]), axis=1)
-        parts = shares[:, None] * np.maximum(inside, 1e-12)
-        whole = parts.sum(axis=0) + max(0.0, 1 - shares.sum()) * even
-        previous, likelihood = likelihood, float(counts @ np.log(whole) / total)
-        belongs = parts / whole * counts
-        sums = np.maximum(belongs.sum(axis=1), 1e-9)
+        belongs, _ = _belongs(middles, means, deviations, shares)
+        belongs *= counts
+        sums = belongs.sum(axis=-1) + 1e-9
         means = belongs @ middles / sums
         # Sheppard: what the width of the bins adds to the variance is not the tissue's.
-        square = (belongs * ((middles - means[:, None]) ** 2 - variances)).sum(axis=1) / sums
-        deviations = np.sqrt(np.maximum(square, (MIN_DEVIATION * means) ** 2))
+        squares = (belongs * (middles - means[..., None]) ** 2).sum(axis=-1) / sums - BIN**2 / 12
+        deviations = np.sqrt(np.maximum(squares, NARROWEST**2))
         shares = sums / total
-        if likelihood - previous < CONVERGED:
-            break
-    return means, deviations, shares, likelihood
+        shares *= np.maximum(1, (1 - MAX_OTHER) / shares.sum(axis=1, keepdims=True))
+    belongs, whole = _belongs(middles, means, deviations, shares)
+    likelihood = np.log(whole) @ counts / total
+    order = np.argsort(means, axis=1)
+    return [
+        Fit(
+            means=means[fit][rising],
+            deviations=deviations[fit][rising],
+            shares=shares[fit][rising],
+            belongs=belongs[fit][rising],
+            likelihood=float(likelihood[fit]),
+        )
+        for fit, rising in enumerate(order)
+    ]
+
+
+def _belongs(middles: Floats, means: Floats, deviations: Floats, shares: Floats) -> tuple[Floats, Floats]:
+    """Return the share of each bin that each peak has, `(fits, peaks, bins)`, and how likely a bin is, `(fits, bins)`."""
+    far = (middles - means[..., None]) / deviations[..., None]
+    parts = (shares / deviations)[..., None] * np.exp(-0.5 * far * far) * (BIN / np.sqrt(2 * np.pi))
+    other = np.maximum(1 - shares.sum(axis=1), LEAST_OTHER)[:, None] * (BIN / SPAN)
+    whole = parts.sum(axis=1) + other
+    return parts / whole[:, None], whole

@@ -90,7 +90,7 @@ def tissues() -> Iterator[Condition]:
             truths = {
                 mr_contrast.NAME: mr_formulae.cnr(white, grey, mr_formulae.RAYLEIGH * noise),
                 mr_contrast.VARIATION_NAME: mr_formulae.cjv(white, grey),
-                mr_snr_tissue.NAME: float(np.mean(list(levels.values()))) / noise,
+                mr_snr_tissue.NAME: (levels["white"] + levels["grey"]) / 2 / noise,
             }
             yield condition(f"head, {name}, noise {noise:g}", metrics, image, truths, spacing_mm=HEAD_MM)
 

@@ -40,7 +40,7 @@ def expected(name: str, levels, noise: float) -> float:
     return {
         "mr_cnr": contrast / (noise * np.sqrt(0.6551**2 + 2)),
         "mr_cjv": 2 * noise / contrast,
-        "mr_snr_tissue": float(np.mean([level / noise for level in levels.values()])),
+        "mr_snr_tissue": (levels["white"] + levels["grey"]) / 2 / noise,
     }[name]
 
 
@@ -55,12 +55,12 @@ def test_values_are_those_of_the_construction(name: str, levels, noise: float) -
 def test_values_are_the_formulae_in_the_tissue_masks(name: str) -> None:
     volume = np.stack(heads(noise=25.0)).astype(np.float64)
     clean = np.stack(heads(noise=1e-3))
-    white, grey, fluid = (np.abs(clean - T1[tissue]) < 1 for tissue in ("white", "grey", "fluid"))
+    white, grey = (np.abs(clean - T1[tissue]) < 1 for tissue in ("white", "grey"))
     air = np.stack([Regions(frame.read()).outer_air for frame in make_series(list(volume), modality="MR").frames])
     known = {
         "mr_cnr": mr_formulae.volume_cnr(volume, white, grey, air),
         "mr_cjv": mr_formulae.volume_cjv(volume, white, grey),
-        "mr_snr_tissue": np.mean([mr_formulae.volume_snr(volume, mask) for mask in (white, grey, fluid)]),
+        "mr_snr_tissue": np.mean([mr_formulae.volume_snr(volume, mask) for mask in (white, grey)]),
     }
     assert measured(name, list(volume)) == pytest.approx(known[name], rel=0.05)
 
@@ -70,13 +70,13 @@ def test_streamed_ratios_are_the_formulae_of_the_tissues_found() -> None:
     series = make_series(arrays, modality="MR", spacing_mm=(1.7, 1.7))
     regions = [Regions(frame.read()) for frame in series.frames]
     (found,) = mr_tissue.tissues("x", series, [mr_tissue.per_frame(one) for one in regions])
-    white, grey, fluid = ((one.mean, one.deviation) for one in (found.white, found.grey, found.fluid))
+    white, grey = ((one.mean, one.deviation) for one in (found.white, found.grey))
     air = float(np.median([frame_air(one).deviation for one in regions]))
     contrast = abs(white[0] - grey[0])
     assert measured("mr_cnr", arrays) == pytest.approx(contrast / np.sqrt(air**2 + white[1] ** 2 + grey[1] ** 2), rel=1e-6)
     assert measured("mr_cjv", arrays) == pytest.approx((white[1] + grey[1]) / contrast, rel=1e-6)
-    pixels = (found.white.pixels, found.grey.pixels, found.fluid.pixels)
-    each = [mean / (dev * np.sqrt(n / (n - 1))) for (mean, dev), n in zip((white, grey, fluid), pixels, strict=True)]
+    pixels = (found.white.pixels, found.grey.pixels)
+    each = [mean / (dev * np.sqrt(n / (n - 1))) for (mean, dev), n in zip((white, grey), pixels, strict=True)]
     assert measured("mr_snr_tissue", arrays) == pytest.approx(np.mean(each), rel=1e-6)
 
 
@@ -94,8 +94,8 @@ def test_the_scanner_s_units_change_nothing(name: str, gain: float) -> None:
 
 
 def test_a_coil_s_profile_joins_the_variations() -> None:
-    even, weak, strong = (measured("mr_cjv", heads(noise=10.0, shading=shading)) for shading in (0.0, 0.08, 0.16))
-    assert even < weak < strong
+    values = [measured("mr_cjv", heads(noise=10.0, shading=shading)) for shading in (0.0, 0.08, 0.16, 0.3, 0.6)]
+    assert np.diff(values).min() > 0
 
 
 def test_half_the_contrast_doubles_the_variation() -> None:
