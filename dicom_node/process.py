@@ -32,6 +32,7 @@ from medqa.series import ReadingNote, Series
 from medqa.volume import Array, Volume
 from reports import wording
 from reports.deliverables import Deliverables, render
+from reports.figures import worst_shown
 
 if TYPE_CHECKING:
     from medqa.iqa.bundle import Unusable
@@ -259,7 +260,7 @@ def _worth_explaining(assessment: Assessment, scorers: Sequence[Scorer]) -> list
     """Return the worst frames of the network that scores frames; where only the other kind spoke, frames along the series."""
     by_name = {scorer.name: scorer for scorer in scorers}
     heard = [(by_name[one.model], one) for one in assessment.predictions if one.model in by_name]
-    worst_frames = [(scorer, frame) for scorer, one in heard for frame in one.worst_frames[:EXPLAIN_FRAMES]]
+    worst_frames = [(scorer, frame) for scorer, one in heard for frame in worst_shown(assessment, one)[:EXPLAIN_FRAMES]]
     if worst_frames or not heard:
         return worst_frames
     count = assessment.series.frames

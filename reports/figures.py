@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medqa.assessment import Assessment, HeatMap
+from medqa.assessment import Assessment, HeatMap, Prediction
 from medqa.codes import Code, Unit
 from medqa.config import ReportSettings
 from medqa.errors import MedqaError, RenderingFailed
@@ -181,6 +181,21 @@ def worst_first(heat_maps: Iterable[HeatMap], assessment: Assessment, most: int)
     return sorted(one.values(), key=lambda found: (frame_score(assessment, found.frame), found.frame))[:most]
 
 
+def worst_shown(assessment: Assessment, prediction: Prediction) -> tuple[int, ...]:
+    """Return as many of the worst frames of one network as it names, those that show something: blank ends teach nobody."""
+    empty = {
+        frame
+        for found in assessment.findings
+        if found.message == "blank_end_frames" and found.frames is not None
+        # Blank frames at both ends have one finding, whose first and last frame enclose the whole series.
+        if found.values.get("count") == found.frames[1] - found.frames[0] + 1
+        for frame in range(found.frames[0], found.frames[1] + 1)
+    }
+    scored = [(score, frame) for frame, score in enumerate(prediction.frame_scores) if score is not None]
+    ordered = dict.fromkeys((*prediction.worst_frames, *(frame for _, frame in sorted(scored))))
+    return tuple(frame for frame in ordered if frame not in empty)[: len(prediction.worst_frames)]
+
+
 def frame_score(assessment: Assessment, frame: int) -> float:
     """Return the lowest score that a network gave a frame; infinite where none did."""
     scores = [one.frame_scores[frame] for one in assessment.predictions if frame < len(one.frame_scores)]
@@ -195,7 +210,12 @@ def caption(assessment: Assessment, series: Series, frame: int, lang: str) -> st
     score = frame_score(assessment, frame)
     if np.isfinite(score):
         words.append(wording.text("figure.score", lang, score=round(score, 2)))
-    return ", ".join(words)
+    return wording.text("join.list_more", lang).join(words)
+
+
+def titled(words: str, window: Window, lang: str) -> str:
+    """Add to the name of a picture the window that it is shown with."""
+    return wording.text("join.list_more", lang).join((words, window.label(lang)))
 
 
 def heat_map_page(

@@ -15,7 +15,7 @@ from medqa.assessment import HeatMap, Verdict
 from medqa.config import Settings
 from medqa.errors import MedqaError
 from medqa.series import FrameImage
-from reports import figures, planes
+from reports import figures, planes, wording
 from reports.charts import colour_bar, profile
 from reports.figures import Grey, Window
 from reports.page import Page
@@ -50,7 +50,7 @@ def _worst_frames(page: Page) -> list[int]:
     """Return what to show of a flagged series without heat maps: the networks' worst frames, else where something was found."""
     if page.assessment.verdict in (None, Verdict.ADEQUATE):
         return []
-    named = [frame for one in page.assessment.predictions for frame in one.worst_frames]
+    named = [frame for one in page.assessment.predictions for frame in figures.worst_shown(page.assessment, one)]
     named += [found.frames[0] for found in page.assessment.findings if found.frames is not None]
     return [frame for frame in dict.fromkeys(named) if frame < len(page.series.frames)][:_MOST_WORST]
 
@@ -64,12 +64,12 @@ def _worst_row(page: Page, frame: int, found: HeatMap) -> list[Any]:
     grey = figures.grey(array, window)
     first = _flow(grey, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS)
     cells: list[Any] = [first]
-    titles = [f"{words}, {window.label(page.lang)}"]
+    titles = [figures.titled(words, window, page.lang)]
     if found.localisable:
         panels = (figures.overlay(grey, found), figures.colours(figures.heat(found)))
         cells += [_flow(panel, image.spacing_mm, _PANEL, _PANEL, _PANEL_PIXELS) for panel in panels]
         cells.append(colour_bar(found.limits, _BAR, first.wrap(0, 0)[1], page.word("figure.attention"), page.theme.fonts))
-        titles += [page.word("figure.overlay"), f"{page.word('figure.map')} ({found.method})", ""]
+        titles += [page.word("figure.overlay"), f"{page.word('figure.map')} ({wording.method_name(found.method, page.lang)})", ""]
     else:
         cells.append(page.theme.paragraph(f"{page.word('figure.map')}: {page.word('figure.not_localisable')}", 8.5))
         titles.append("")
@@ -103,7 +103,7 @@ def _tile(page: Page, frame: int, wide: float) -> tuple[Any, Any]:
     except MedqaError as error:
         return page.theme.paragraph(words, 7.5), page.theme.note(f"{page.word('figure.undecodable')} ({error.code})")
     picture = _flow(figures.grey(array, window), image.spacing_mm, wide, _PLANE_HIGH, _TILE_PIXELS)
-    return page.theme.paragraph(f"{words}, {window.label(page.lang)}", 7.5), picture
+    return page.theme.paragraph(figures.titled(words, window, page.lang), 7.5), picture
 
 
 def _across(page: Page) -> list[Any]:
@@ -117,7 +117,7 @@ def _across(page: Page) -> list[Any]:
             continue
         array, window = figures.shown(plane.array, plane.unit, page.series.modality)
         name = page.word("figure.mip" if projected else "figure.reformat", plane=page.word(f"figure.{plane.name}"))
-        titles.append(page.theme.paragraph(f"{name}, {window.label(page.lang)}", 7.5))
+        titles.append(page.theme.paragraph(figures.titled(name, window, page.lang), 7.5))
         cells.append(_flow(figures.grey(array, window), plane.spacing_mm, WIDTH / 2 - 4 * mm, _PLANE_HIGH, 480))
     return [KeepTogether([Spacer(1, 2 * mm), _grid([titles, cells], [WIDTH / 2] * len(cells))])] if cells else []
 

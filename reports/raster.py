@@ -134,7 +134,7 @@ def _row(pen: _Pen, assessment: Assessment, series: Series, found: HeatMap, top:
         panels += [figures.overlay(grey, found), figures.colours(figures.heat(found))]
     pictures = [figures.picture(panel, image.spacing_mm, _PANEL).convert("RGB") for panel in panels]
     row = Image.new("RGB", (_WIDTH, pictures[0].height + 62), _GROUND)
-    pen.draw(row, (_MARGIN, 4), f"{words}, {window.label(lang)}", 17)
+    pen.draw(row, (_MARGIN, 4), figures.titled(words, window, lang), 17)
     x = _MARGIN
     for picture in pictures:
         row.paste(picture, (x, 36))

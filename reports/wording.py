@@ -212,6 +212,12 @@ def listed(phrases: Sequence[str], lang: str = FALLBACK) -> str:
     return text("join.list_last", lang).join((text("join.list_more", lang).join(phrases[:-1]), phrases[-1]))
 
 
+def method_name(method: str, lang: str = FALLBACK) -> str:
+    """Return how a heat map was made; the map's own word where the catalogue has none."""
+    identifier = "method." + method.lower().replace(" ", "_").replace("-", "_")
+    return text(identifier, lang) if has(identifier) else method
+
+
 def what_name(what: str, lang: str = FALLBACK) -> str:
     """Return the name of something that can be looked at: a metric, a check, a network."""
     for group in ("what", "metric"):
@@ -272,7 +278,7 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
     if name in ("witness", "witnesses"):
         return listed([text(f"witness.{word}", lang) for word in words], lang)
     if name == "quantities":
-        return ", ".join(_lowered(_entry(f"metric.{word}", lang, word.replace("_", " "))) for word in words)
+        return text("join.list_more", lang).join(_lowered(_entry(f"metric.{word}", lang, word.replace("_", " "))) for word in words)
     if name == "finding":
         return cause_text(value, lang)
     if name == "kind":
