@@ -26,6 +26,7 @@ _BLOCKS: Final = (
     sections.study,
     sections.verdict,
     sections.causes,
+    pictures.named,
     pictures.worst,
     pictures.images,
     pictures.along,

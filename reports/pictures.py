@@ -29,7 +29,23 @@ _TILE_PIXELS: Final = 320
 _PLANE_HIGH: Final = 74 * mm
 _BAR: Final = 12 * mm
 _MOST_CURVES: Final = 3
+_NAMED: Final = {"exchanged_slices": 1, "repeated_pixels": 0}
+"""Findings that name two slices, and how many slices before the first and behind the other are shown with them."""
 _PADDINGS: Final = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
+
+
+def named(page: Page) -> list[Any]:
+    """Show the slices that a cause of the verdict names by number, exchanged ones with what lies beside them."""
+    shown: list[int] = []
+    for found in wording.causes(page.assessment):
+        first, other = (found.values.get(name) for name in ("first", "other"))
+        if found.message in _NAMED and isinstance(first, int) and isinstance(other, int):
+            reach = _NAMED[found.message]
+            shown += [*range(first - 1 - reach, first), *range(other - 1, other + reach)]
+    frames = [frame for frame in dict.fromkeys(shown) if 0 <= frame < len(page.series.frames)][:_SLICES]
+    if not frames:
+        return []
+    return page.theme.block(page.word("section.named"), [_row(page, frames, WIDTH / _SLICES)], together=True)
 
 
 def worst(page: Page) -> list[Any]:

@@ -167,7 +167,9 @@ def not_checked(page: Page) -> list[Any]:
 def provenance(page: Page) -> list[Any]:
     """Say by what and from what the verdict was made."""
     made = page.assessment.provenance
-    sources = sorted({measurement.source for measurement in page.assessment.measurements})
+    told = sorted({measurement.source for measurement in page.assessment.measurements})
+    # Several quantities may share a paper, and one may rest on two.
+    sources = dict.fromkeys(source for one in told for source in one.split("; "))
     entries = [
         ("medqa_version", made.medqa_version),
         ("judged_at", made.judged_at or page.word("word.not_stated")),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from medqa.assessment import Verdict
 from medqa.codes import Unit
 from medqa.findings import finding
 from reports import figures, wording
+from reports.pdf import pdf
 from tests.rendering import factories
 
 SERIES = factories.series("PT")
@@ -61,3 +66,31 @@ def test_measurements_that_speak_against_are_listed_in_japanese_as_in_japanese()
     names = [wording.text(f"metric.{name}", "ja") for name in ("mr_zipper", "mr_sharpness")]
     assert "、".join(names) in told
     assert ", " not in told
+
+
+def read_back(made, series, folder: Path, peer) -> str:
+    (folder / "report.pdf").write_bytes(pdf(made, series))
+    command = [peer("pdftotext", "poppler-utils"), "-layout", str(folder / "report.pdf"), "-"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_slices_that_a_finding_names_are_shown_with_their_neighbours(tmp_path: Path, peer) -> None:
+    series = factories.series("MR", 24)
+    found = finding("exchanged_slices", values={"first": 18, "other": 20}, frames=(17, 19))
+    made = factories.assessment(
+        series, Verdict.REVIEW, "review_doubt", findings=(found,), predictions=(), reason_values={"finding": "exchanged_slices"}
+    )
+    told = read_back(made, series, tmp_path, peer)
+    assert "slices 18 and 20 seem to be in each other's place" in told
+    block = told.split("Slices named above")[1].split("Representative images")[0]
+    assert re.findall(r"Slice (\d+)", block)[:4] == ["17", "18", "20", "21"]
+
+
+def test_a_paper_of_several_quantities_is_named_once(tmp_path: Path, peer) -> None:
+    measurements = tuple(
+        dataclasses.replace(factories.measurement("pt_liver_cov", 12.0), source=source)
+        for source in ("EANM guidelines 2015", "QIBA profile; EANM guidelines 2015")
+    )
+    told = read_back(factories.assessment(SERIES, measurements=measurements), SERIES, tmp_path, peer)
+    assert "QIBA profile" in told
+    assert told.count("EANM guidelines 2015") == 1

@@ -139,7 +139,7 @@ def test_the_page_says_what_was_judged_and_why(case: str, lang: str, tmp_path: P
     made, series, maps, chosen = CASES[case]()
     document = pdf(made, series, maps, lang, chosen)
     said = _flat(_read(document, tmp_path, peer))
-    sections = {"causes": made.verdict is not Verdict.ADEQUATE, "worst": bool(maps), "worst_alone": False}
+    sections = {"causes": made.verdict is not Verdict.ADEQUATE, "worst": bool(maps), "worst_alone": False, "named": False}
     for name in [name.removeprefix("section.") for name in wording.catalogue("en") if name.startswith("section.")]:
         if sections.get(name, True):
             assert _flat(wording.text(f"section.{name}", lang)) in said, name
