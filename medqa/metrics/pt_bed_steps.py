@@ -1,15 +1,16 @@
 """PET bed steps: the largest jump of the noise along z, as it is where one bed was scanned shorter or later than its neighbour.
 
-    noise of a frame   median over its windows of 30 mm in the body of  sqrt(d2) / mean,  d2: half the mean squared difference of
-                       neighbouring pixels
+    noise of a frame   median over its windows of 30 mm in the body of  sqrt(d2) / mean,  d2: a quarter of the mean squared
+                       a - b - c + d of four neighbouring pixels (a b above c d)
     step               ratio of the medians over 48 mm behind and before a place, the larger over the smaller
 
 Whole-body scans are put together from beds; counts, and with them noise, differ from bed to bed by time per bed, decay and
-attenuation (Dahlbom et al., Whole-body positron emission tomography: part I, J Nucl Med 1992; 33:1191). Neighbouring pixels
-differ by noise far more than by anatomy. Where two beds meet, noise peaks over 26 mm (in a training scan every 43 frames, by
+attenuation (Dahlbom et al., Whole-body positron emission tomography: part I, J Nucl Med 1992; 33:1191). Slopes of anatomy drop
+out of four neighbours, noise does not. Where two beds meet, noise peaks over 26 mm (in a training scan every 43 frames, by
 1.4); a median over 48 mm does not see it. Noise also changes where the body does: two training scans of whole bodies without a
-faulty bed have 1.31 and, from the neck to the shoulders, 1.63. From 2.0 on (a quarter of the counts) a step is worth a note.
-Where an image is smoothed until hardly any noise is left, neighbours differ by anatomy after all, and its steps show.
+faulty bed have 1.32 and, from the neck to the shoulders, 1.64. From 2.0 on (a quarter of the counts) a step is worth a note.
+Where an image is smoothed until hardly any noise is left, neighbours differ by anatomy after all, and its steps show: smoothed by
+19 mm these scans have 1.59 and 1.78 (with the difference of two neighbours 1.80 and 1.96).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     seen = windows(regions)
     if seen.mean.size < MIN_WINDOWS:
         return None
-    noise = float(np.median(np.sqrt((seen.across + seen.down) / 2) / seen.mean))
+    noise = float(np.median(np.sqrt(seen.fine) / seen.mean))
     return {"noise": noise} if noise > 0 else None
 
 

@@ -2,7 +2,7 @@
 
 Windows overlap by half and keep half their width from the body's border, which is blurred. Beside mean and variance each knows
 the mean squared difference of neighbouring pixels: half of it over the variance is 1 where neighbours have nothing in common, and
-the smaller the wider the grain.
+the smaller the wider the grain. The difference of two neighbouring differences, one row apart, leaves a slope of any direction out.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ class Windows:
     """The windows of a frame that lie inside the body: `(n,)` each, in the frame's own unit.
 
     `variance` is that about the window's own mean; `across` and `down` are half the mean squared difference of neighbours in a row
-    and in a column. `shape` is the size of a window in pixels, (rows, columns).
+    and in a column, `fine` a quarter of the mean squared difference of these differences. `shape` is the size of a window in
+    pixels, (rows, columns).
     """
 
     mean: Values
     variance: Values
     across: Values
     down: Values
+    fine: Values
     shape: tuple[int, int]
 
 
@@ -53,9 +55,10 @@ def _windows(regions: Regions) -> Windows:
     # A middle value is taken off first: float32 sums of squares then keep their digits.
     centre = np.float32(np.median(array[:: half[0], :: half[1]]))
     shifted = array - centre
-    across, down = np.zeros_like(shifted), np.zeros_like(shifted)
+    across, down, fine = np.zeros_like(shifted), np.zeros_like(shifted), np.zeros_like(shifted)
     np.subtract(shifted[:, 1:], shifted[:, :-1], out=across[:, :-1])
     np.subtract(shifted[1:], shifted[:-1], out=down[:-1])
+    np.subtract(across[1:], across[:-1], out=fine[:-1])
     mean = _over(shifted, half)
     variance = np.maximum(_over(shifted**2, half) - mean**2, 0.0)
     mean = mean + float(centre)
@@ -65,6 +68,7 @@ def _windows(regions: Regions) -> Windows:
         variance=variance[chosen],
         across=_over(across**2, half)[chosen] / 2,
         down=_over(down**2, half)[chosen] / 2,
+        fine=_over(fine**2, half)[chosen] / 4,
         shape=(2 * half[0], 2 * half[1]),
     )
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from medqa.metrics import pt_bed_steps
+from medqa.metrics.pt_windows import windows
+from medqa.regions import Regions
 from tests.science.pt_factories import grain, measured, partials_of, refusal, series_of
 
 SIZE, PIXEL, STEP, SLICES = 80, 5.0, 5.0, 90
@@ -49,6 +51,21 @@ def test_one_short_bed_is_found_and_told() -> None:
     assert min(abs(told.frames[0] - BED), abs(told.frames[0] - 2 * BED)) <= 3
     even = series_of(scan(beds(0.08, 0.09, 0.08)), pixel_mm=PIXEL, step_mm=STEP)
     assert pt_bed_steps.METRIC.find(even, partials_of(pt_bed_steps, even)) == []
+
+
+def test_a_smoothed_image_has_few_steps_of_anatomy() -> None:
+    """Organs in a third of the slices, and 13 mm of smoothing on top: their slopes drop out of four neighbours, not out of two."""
+    from scipy import ndimage
+
+    organs = np.where(np.hypot(X + 60, Y) < 55, 2.5, np.where(np.hypot(X - 70, Y + 10) < 35, 4.0, 1.0))
+    volume = scan(np.full(SLICES, 0.12))
+    shown = [one * (organs if BED <= index < 2 * BED else 1) for index, one in enumerate(volume)]
+    smooth = [ndimage.gaussian_filter(one, 13 / 2.355 / PIXEL) for one in shown]
+    series = series_of(smooth, pixel_mm=PIXEL, step_mm=STEP)
+    two = [windows(Regions(frame.read())) for frame in series.frames[25:35]]
+    neighbours = [float(np.median(np.sqrt((one.across + one.down) / 2) / one.mean)) for one in two]
+    four = step(smooth)
+    assert four < 0.6 * np.median(neighbours[5:]) / np.median(neighbours[:5])
 
 
 def test_activity_and_scale_do_not_matter() -> None:
