@@ -45,6 +45,7 @@ clean training scans dim tissue has up to 0.4 where it is half as bright, and ai
 SIDES: Final = (4, 8)
 """Fewest and most pixels of a block's side: a sixteenth of the frame's shorter side, else."""
 MIN_BLOCKS: Final = 6
+"""Blocks of the darkest air from which noise is told: the deviation of white noise is then good to 6 %."""
 MOST_BLOCKS: Final = 500
 """More are not looked at: the deviation is then good to 1 %."""
 DARK_PERCENTILE: Final = 10.0
@@ -109,7 +110,7 @@ def _background(regions: Regions) -> Background:
     deviation = math.sqrt(max(variance - step**2 / 12, 0.0))
     if dark < MIN_MEAN_TO_DEVIATION * deviation:
         return Background(level=level, reason="background_masked")
-    body, noiseless = float(np.median(values[outline])), None
+    body, noiseless = float(np.median(smooth[outline])), None
     if blocks.shape[1] < MIN_BLOCKS:
         noiseless = "no_air"
     elif deviation < max(MIN_STEPS * step, 1e-6 * level):
@@ -118,7 +119,7 @@ def _background(regions: Regions) -> Background:
         noiseless = "no_air"
     return Background(
         level=level,
-        bright=grouped_median(np.abs(values[bright])),
+        bright=grouped_median(np.abs(values[bright & np.isfinite(values)])),
         median=grouped_median(sample),
         deviation=deviation,
         noiseless=noiseless,
@@ -155,7 +156,7 @@ def around(values: Array, smooth: Array, bright: Mask) -> tuple[Mask, Mask]:
     beside = ndimage.maximum_filter(pieces, 2 * (clearance + RIM) + 1)[rim]
     own = np.bincount(beside, weights=bright[rim], minlength=count + 1) / np.maximum(np.bincount(beside, minlength=count + 1), 1)
     sums, sizes = np.bincount(pieces.ravel(), weights=smooth.ravel()), np.bincount(pieces.ravel())
-    kept = own >= OWN_EDGE * sums / sizes / float(np.median(smooth[outline]))
+    kept = own * float(np.median(smooth[outline])) >= OWN_EDGE * sums / sizes
     kept[0] = False
     return outline, kept[pieces]
 

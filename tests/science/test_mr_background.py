@@ -161,6 +161,17 @@ def test_the_hull_is_convex_and_as_small_as_can_be() -> None:
     assert (hull_distance(np.zeros((5, 5), dtype=bool)) > 0).all()
 
 
+def test_pixels_without_a_value_take_no_part() -> None:
+    image = np.abs(head() + complex_noise(1, NOISE))
+    plain = measured(mr_snr.METRIC, image), measured(mr_fber.METRIC, image)
+    image[::3, ::7] = np.nan
+    found = background(regions(image))
+    assert found.reason is None
+    assert found.bright**2 / found.median**2 == pytest.approx(plain[1], rel=0.05)
+    image[:, 0:8] = image[100:108] = np.nan
+    assert np.isfinite(background(regions(image)).level)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 120), (3, 200), (17, 23), (256, 255)])
 def test_odd_frames_give_a_reason_or_a_value(shape: tuple[int, int]) -> None:
     array = np.random.default_rng(1).rayleigh(3, shape)
