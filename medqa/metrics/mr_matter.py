@@ -35,14 +35,18 @@ RATE: Final = 0.248
 MARGIN: Final = 2
 RANGE: Final = 1.8
 """Logarithms in which peaks are sought, about the median."""
-BINS: Final = 72
+BINS: Final = 60
 WIDTH: Final = 2 * RANGE / BINS
 MIDDLES: Final = (np.arange(BINS) + 0.5) * WIDTH - RANGE
 STARTS: Final = ((0.04, 0.4, 0.8), (0.2, 0.6, 0.97), (0.05, 0.6, 0.9), (0.15, 0.5, 0.9), (0.02, 0.3, 0.8))
 """Shares of the counts below the peaks at which fits set out."""
-FIRST_TURNS: Final = 12
+FIRST_TURNS: Final = 10
 TURNS: Final = 4
-ROUNDS: Final = 6
+ROUNDS: Final = 5
+EVERY: Final = 3
+"""The profile is smooth: of three blocks one tells it as well."""
+PLANE: Final = 3
+"""Terms of a plane: level, and slopes along both axes."""
 PLANES: Final = 4
 """Fits of the plane, each with less weight on what lay far off it."""
 NARROWEST: Final = 0.02
@@ -124,39 +128,46 @@ def profile(logs: Floats, mask: Mask) -> Floats:
     """
     y, x = (2 * (at - at.mean()) / max(int(np.ptp(at)), 1) for at in np.nonzero(mask))
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
-    found = _plane(logs, terms[:3])
+    found = _factors(logs[::EVERY], terms[:, ::EVERY]) @ terms
+    return np.asarray(found - np.median(found), dtype=np.float64)
+
+
+def _factors(logs: Floats, terms: Floats) -> Floats:
+    """Return how much of each term the profile has, `(terms,)`."""
+    factors = np.zeros(len(terms))
+    factors[:PLANE] = _plane(logs, terms[:PLANE])
     peaks: Floats | None = None
     for _ in range(ROUNDS):
-        bins = np.clip(((logs - found + RANGE) / WIDTH).astype(np.int64), 0, BINS - 1)
+        bins = np.clip(((logs - factors @ terms + RANGE) / WIDTH).astype(np.int64), 0, BINS - 1)
         counts = np.bincount(bins, minlength=BINS).astype(np.float64)
         # What lies outside the range is no tissue.
         counts[[0, -1]] = 0
         if not counts.any():
             break
-        peaks = _starts(counts) if peaks is None else peaks
-        peaks = _best(_turned(peaks, counts, FIRST_TURNS if len(peaks[0]) > 1 else TURNS), counts)
+        peaks = _turned(peaks, counts, TURNS) if peaks is not None else _best(_turned(_starts(counts), counts, FIRST_TURNS), counts)
         weights, expected = _expected(peaks)
-        found = _fitted(terms, logs - expected[bins], weights[bins])
-        found -= np.median(found)
-    return found
+        factors = _fitted(terms, logs - expected[bins], weights[bins])
+    return factors
 
 
 def _plane(logs: Floats, terms: Floats) -> Floats:
-    """Return a plane through the logarithms, of median 0."""
-    found = np.zeros_like(logs)
+    """Return the factors of a plane through the logarithms, of which those far off count little."""
+    factors = np.zeros(len(terms))
     for _ in range(PLANES):
-        rest = logs - found
+        rest = logs - factors @ terms
         far = np.abs(rest - np.median(rest))
-        found = _fitted(terms, logs, 1 / (1 + (far / max(float(np.median(far)), NARROWEST)) ** 2))
-    return np.asarray(found - np.median(found), dtype=np.float64)
+        factors = _fitted(terms, logs, 1 / (1 + (far / max(float(np.median(far)), NARROWEST)) ** 2))
+    # The level is that of the peaks.
+    factors[0] -= np.median(factors @ terms)
+    return factors
 
 
 def _fitted(terms: Floats, values: Floats, weights: Floats) -> Floats:
-    """Return the sum of terms that fits values best, `(elements,)`."""
+    """Return the factors of the sum of terms that fits values best."""
     weighted = terms * weights
     matrix = weighted @ terms.T
     matrix.flat[:: len(terms) + 1] += RIDGE * matrix[0, 0] + np.finfo(np.float64).tiny
-    return np.asarray(np.linalg.solve(matrix, weighted @ values) @ terms, dtype=np.float64)
+    return np.asarray(np.linalg.solve(matrix, weighted @ values), dtype=np.float64)
 
 
 def _starts(counts: Floats) -> Floats:

@@ -10,7 +10,7 @@ profile does not mix them up; but both are in the deviations, for they are fault
 Before, peaks were sought in the image as it is, and their widths were the deviations: 8 of 33 brain scans that train had tissue,
 and most of them lost it in noise. Now 14 have: T1 with and without inversion, T2, PD and two FLAIR, from the side too; of scans of
 anything else none, as before. Those left out show hardly any contrast of white and grey matter (FLAIR, T1 with contrast agent,
-0.055 T), have pixels of 3 mm, or are cut at the head. A test phantom whose picture is spoilt may still be taken for a brain.
+0.055 T), have pixels of 3 mm, or are cut at the head. A test phantom whose picture is badly spoilt may still be taken for a brain.
 
 Three peaks can be fitted to anything. Brain is told by the two kinds of matter lying apart (Ashman et al., Astron J 1994;
 108:2348), by how far, by both being there in quantity, by fluid under or over them, and by their changing over millimetres: the
@@ -53,22 +53,23 @@ FOLD: Final = 9
 """Blocks, about 17 mm, over which a mean holds several folds."""
 TAILS: Final = (10.0, 90.0)
 """Percentiles outside of which values count as the nearest: vessels and fluid are not to decide."""
-MIN_FOLDED: Final = 0.15
-"""Share of the variance within `FOLD`: 0.18 to 0.60 in the heads of the training scans, under 0.1 in four of five phantoms."""
+FOLDED: Final = (0.15, 0.85)
+"""Share of the variance within `FOLD`: 0.25 to 0.67 in frames of training scans that have tissue, 0.00 to 0.07 in even fluid, 1.04
+and more in the bars and grids of test phantoms."""
 MIN_PIXELS: Final = 1500
 """Of a stack: about the brain of a frame in blocks."""
-MIN_FRAMES: Final = 0.2
-"""Share of the frames in which brain may lie."""
+MIN_FRAMES: Final = 1 / 3
+"""Share of the frames in which brain may lie: of a whole head more than half."""
 MIN_APART: Final = 1.2
-"""Ashman's distance of white and grey matter: their difference over the root mean square of their deviations. 1.4 to 3.4 in the
-training scans that have a value, up to 1.0 in the others."""
+"""Ashman's distance of white and grey matter: their difference over the root mean square of their deviations. 1.2 to 3.3 in the
+training scans that have a value, up to 1.1 in the others."""
 MIN_GAIN: Final = 0.004
-"""Logarithm of the likelihood per count by which three peaks must be better than two: 0.011 to 0.084 in heads with a value, up to
-0.004 in phantoms and in low-field FLAIR."""
+"""Logarithm of the likelihood per count by which three peaks must be better than two: 0.007 to 0.087 in heads with a value, up to
+0.003 in other heads whose peaks would do."""
 RATIO: Final = (1.06, 2.3)
 """Brighter matter over darker: from PD and FLAIR to inversion recovery."""
 MAX_SPREAD: Final = 0.28
-"""Deviation of the logarithm of either kind of matter: what is broader is no tissue, but everything else."""
+"""Deviation of the logarithm of either kind of matter, up to 0.27 in T2: what is broader is no tissue, but everything else."""
 MAX_FLUID_SPREAD: Final = 0.8
 MIN_SHARE: Final = 0.12
 """Of what lies in the place of brain, each kind of matter."""
@@ -179,10 +180,8 @@ def tissues(name: str, series: Series, partials: Sequence[Partial | None]) -> li
 
 
 def _stack(partials: Sequence[Partial | None]) -> Tissues | None:
-    found = [partial for partial in partials if partial is not None]
+    found = [partial for partial in partials if partial is not None and FOLDED[0] <= partial["folded"] <= FOLDED[1]]
     if not found or len(found) < MIN_FRAMES * len(partials):
-        return None
-    if float(np.median([partial["folded"] for partial in found])) < MIN_FOLDED:
         return None
     first = min(int(partial["first"]) for partial in found)
     sums = np.zeros((len(SUMS), max(int(partial["first"]) + len(partial["counts"]) for partial in found) - first))

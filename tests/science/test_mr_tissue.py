@@ -164,7 +164,7 @@ def test_missing_values_are_left_out() -> None:
 def test_a_few_heads_among_many_other_frames_are_not_enough() -> None:
     cut = np.roll(head(np.random.default_rng(9)), 50, axis=1)
     assert refused([*heads(2), *[cut] * 10])
-    assert found([*heads(4), *[cut] * 10]).white.mean == pytest.approx(T1["white"], rel=0.02)
+    assert found([*heads(6), *[cut] * 10]).white.mean == pytest.approx(T1["white"], rel=0.02)
 
 
 def test_what_is_smaller_than_a_head_is_none() -> None:
