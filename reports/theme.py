@@ -15,6 +15,7 @@ from reportlab.platypus import CondPageBreak, KeepTogether, Paragraph, Table
 
 from medqa.assessment import Verdict
 from reports.fonts import BASE, Fonts
+from reports.paragraphs import WideParagraph
 
 PAGE: Final = A4
 MARGIN: Final = 15 * mm
@@ -82,7 +83,8 @@ class Theme:
             wordWrap="CJK" if _is_wide(text) else None,
             splitLongWords=1,
         )
-        return Paragraph(self.fonts.markup(text, bold=bold), style)
+        kind = WideParagraph if style.wordWrap else Paragraph
+        return kind(self.fonts.markup(text, bold=bold), style)
 
     def block(self, title: str, content: Sequence[Any], *, together: bool = False) -> list[Any]:
         """Return a titled block whose title never stands alone at the foot of a page.
