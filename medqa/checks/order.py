@@ -25,7 +25,7 @@ pairs do not touch the first or last two slices, `end` pairs do:
 
 The CT are four, of 6 to 12 slices. None of the 46 has a finding as it is, nor has one of the 24 such test scans. What is missed
 lies where a phantom or a limb is the same from slice to slice. Of series with four pairs exchanged at once 0.74 (PET) and 0.38 (MR)
-have the finding, but not every pair is named.
+have the finding, but not every pair is named. Of the three Catphans whose slices lie 16 to 24 mm apart one would have it.
 """
 
 from __future__ import annotations
