@@ -3,10 +3,10 @@
 Windows of about 30 mm inside the body, overlapping by three quarters; from each the plane that fits best is taken off, which takes
 the slope beside a hot organ along. The value is the quantile 0.3 of all windows: those across organ borders lie above it. As for
 CT global noise (Christianson et al., AJR 2015; 205:W93), but for the mode, which in a crop of few windows leaps from hump to hump:
-over four strengths of blur it fell steadily in 62 % of 21 training scans, this quantile in all. Where there is nothing but noise it
-reads 0.83 to 0.9 of it; where there is anatomy, as in phantoms with inserts, up to 1.05. Needs no liver and no SUV, so that
+over four strengths of blur it fell steadily in 62 % of 21 training scans, this quantile in all. Needs no liver and no SUV, so that
 crops and brains have a value too. It has no limit: windows this small and the reconstruction's filter set the value as much as the
-counts do.
+counts do. A plane and a low quantile lack a part of noise that is all there is: 11 % with a grain of 5 mm, 14 % with 6, 21 % with
+8, 36 % with 12. In phantoms with walls and inserts windows of more than noise make up for it.
 """
 
 from __future__ import annotations
