@@ -128,7 +128,7 @@ def profile(logs: Floats, mask: Mask) -> Floats:
     """
     y, x = (2 * (at - at.mean()) / max(int(np.ptp(at)), 1) for at in np.nonzero(mask))
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
-    found = _factors(logs[::EVERY], terms[:, ::EVERY]) @ terms
+    found = _factors(logs[::EVERY].copy(), terms[:, ::EVERY].copy()) @ terms
     return np.asarray(found - np.median(found), dtype=np.float64)
 
 
@@ -178,35 +178,38 @@ def _starts(counts: Floats) -> Floats:
     return np.stack([means, np.full_like(means, max((high - low) / 3, NARROWEST)), np.full_like(means, 0.3)])
 
 
-def _densities(peaks: Floats) -> Floats:
-    """Return how much of each bin every peak takes, `(starts, peaks, bins)`, and last of all an even distribution."""
+def _densities(peaks: Floats) -> tuple[Floats, Floats]:
+    """Return how much of each bin every peak has, `(starts, peaks, bins)`, and all with an even distribution, `(starts, bins)`."""
     means, deviations, shares = peaks[..., None]
-    parts = shares / deviations * np.exp(-0.5 * ((MIDDLES - means) / deviations) ** 2) * (WIDTH / np.sqrt(2 * np.pi))
-    other = np.maximum(1 - peaks[2].sum(axis=-1), LEAST_OTHER)[:, None, None] / BINS
-    return np.concatenate([parts, np.broadcast_to(other, (len(parts), 1, BINS))], axis=1)
+    far = (MIDDLES - means) / deviations
+    parts = shares * (WIDTH / np.sqrt(2 * np.pi)) / deviations * np.exp(-0.5 * far * far)
+    other = np.maximum(1 - peaks[2].sum(axis=-1), LEAST_OTHER)[:, None] / BINS
+    return parts, parts.sum(axis=1) + other
 
 
 def _turned(peaks: Floats, counts: Floats, turns: int) -> Floats:
     """Return peaks after some turns of expectation and maximisation."""
+    powers = np.stack([np.ones(BINS), MIDDLES, MIDDLES**2], axis=1)
+    total = counts.sum()
     for _ in range(turns):
-        parts = _densities(peaks)
-        belongs = parts[:, :-1] / parts.sum(axis=1, keepdims=True) * counts
-        sums = belongs.sum(axis=-1) + 1e-9
-        means = belongs @ MIDDLES / sums
-        squares = belongs @ MIDDLES**2 / sums - means * means
-        peaks = np.stack([means, np.sqrt(np.maximum(squares, NARROWEST**2)), sums / counts.sum()])
+        parts, whole = _densities(peaks)
+        # Of each peak: how many, and the sums of their values and of the squares.
+        sums, first, second = np.moveaxis(parts * (counts / whole)[:, None] @ powers, -1, 0)
+        sums = sums + 1e-9
+        means = first / sums
+        peaks = np.stack([means, np.sqrt(np.maximum(second / sums - means * means, NARROWEST**2)), sums / total])
     return peaks
 
 
 def _best(peaks: Floats, counts: Floats) -> Floats:
     """Return the likeliest of several fits, `(3, 1, peaks)`."""
-    likelihood = np.log(_densities(peaks).sum(axis=1)) @ counts
+    likelihood = np.log(_densities(peaks)[1]) @ counts
     return peaks[:, [int(np.argmax(likelihood))]]
 
 
 def _expected(peaks: Floats) -> tuple[Floats, Floats]:
     """Return for each bin how sure its peak is, and the mean that it has, `(bins,)` each."""
-    parts = _densities(peaks)[0]
-    sure = parts[:-1] / parts.sum(axis=0) / peaks[1, 0][:, None] ** 2
+    parts, whole = _densities(peaks)
+    sure = parts[0] / whole[0] / peaks[1, 0][:, None] ** 2
     weights = sure.sum(axis=0)
     return weights, peaks[0, 0] @ sure / np.maximum(weights, 1e-9)

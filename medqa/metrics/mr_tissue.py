@@ -155,6 +155,8 @@ def _folded(values: Floats, place: Mask) -> float:
     low, high = np.percentile(values, TAILS)
     clipped = np.clip(values, low, high) - low
     total = float(clipped.var())
+    rows, columns = (slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(place))
+    place = place[rows, columns]
     image, inside = np.zeros(place.shape, dtype=np.float32), place.astype(np.float32)
     image[place] = clipped
     sums, share = (ndimage.uniform_filter(one, FOLD, mode="constant")[place] for one in (image, inside))
