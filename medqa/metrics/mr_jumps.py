@@ -6,8 +6,9 @@ the slow change of anatomy along the stack drops out:
     jump = |ln m(i) - (ln m(i - 1) + ln m(i + 1)) / 2|        [percent]
 
 Neighbours lie no further apart than `MAX_GAP` times the distance of slices: where slices are missing, anatomy jumps. Frames with
-less than a tenth of the brightest one's level are ends of the stack. Of 76 slices of the five clean train scans that hold enough
-of them half jump by less than 3 %, 99 % by less than 18 % and none by 19 %: `MAX_JUMP` lies above.
+less than a tenth of the brightest one's level are ends of the stack, and where the body's area shrinks fast it ends. Of 150 slices
+of six clean train scans that hold enough of them half jump by less than 4 %, 99 % by less than 17 % and none by 19 %: `MAX_JUMP`
+lies above.
 
 Source: Zaitsev M, Maclaren J, Herbst M. Motion artifacts in MRI: a complex problem with many partial solutions. JMRI 2015;
 42:887-901 (10.1002/jmri.24850), on slices that were excited twice; MRIQC rates motion between slices by eye.
@@ -39,15 +40,17 @@ HIGH: Final = 95.0
 MAX_JUMP: Final = 25.0
 """Percent from which a slice is named."""
 MAX_GAP: Final = 1.5
+MIN_AREA: Final = 0.6
+"""Least area of the foreground over that of the largest of three neighbours: at the vertex other tissue is cut, and less of it."""
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return the median of the foreground; None for an end of the stack."""
+    """Return the median of the foreground and its share of the frame; None for an end of the stack."""
     if regions.body_share < MIN_FOREGROUND:
         return None
     values = np.abs(regions.values[regions.inside])
     level = float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else 0.0
-    return {"level": level} if level > 0 else None
+    return {"level": level, "area": regions.body_share} if level > 0 else None
 
 
 def jumps(series: Series, partials: Sequence[Partial | None]) -> list[float | None]:
@@ -59,6 +62,9 @@ def jumps(series: Series, partials: Sequence[Partial | None]) -> list[float | No
         for index in range(stack.start + 1, stack.stop - 1):
             before, here, behind = logs[index - 1 : index + 2]
             if before is None or here is None or behind is None or _gap(series, index - 1) or _gap(series, index):
+                continue
+            areas = [one["area"] for one in partials[index - 1 : index + 2] if one is not None]
+            if min(areas) < MIN_AREA * max(areas):
                 continue
             found[index] = 100.0 * abs(here - (before + behind) / 2)
     return found if sum(one is not None for one in found) >= MIN_FRAMES - 2 else [None] * len(partials)

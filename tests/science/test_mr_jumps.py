@@ -64,7 +64,7 @@ def test_a_slow_change_is_none() -> None:
 def test_units_and_direction_change_nothing(gain: float, reversed_: bool) -> None:
     levels = [1.0, 1.0, 1.3, 1.0, 1.1, 1.0, 1.0]
     series = stack(levels)
-    changed = [{"level": gain * one["level"]} for one in partials(series)][:: -1 if reversed_ else 1]
+    changed = [{**one, "level": gain * one["level"]} for one in partials(series)][:: -1 if reversed_ else 1]
     assert mr_jumps.combine(series, changed).value == pytest.approx(mr_jumps.combine(series, partials(series)).value, rel=1e-6)
 
 
@@ -91,8 +91,16 @@ def test_what_lies_in_another_stack_is_no_neighbour() -> None:
 def test_an_end_of_the_stack_without_signal_is_no_jump() -> None:
     series = stack([1.0] * 8)
     made = partials(series)
-    made[6] = {"level": 0.02 * made[0]["level"]}
+    made[6] = {**made[0], "level": 0.02 * made[0]["level"]}
     assert mr_jumps.combine(series, made).value < 1
+
+
+def test_the_vertex_where_the_head_ends_is_no_jump() -> None:
+    series = stack([1.0] * 6 + [1.5, 0.8])
+    made = partials(series)
+    assert mr_jumps.find(series, made)
+    made[7] = {**made[7], "area": 0.5 * made[0]["area"]}
+    assert mr_jumps.find(series, made) == []
 
 
 @pytest.mark.parametrize("levels", [[1.0], [1.0, 2.0], [1.0, 2.0, 1.0, 2.0]])
