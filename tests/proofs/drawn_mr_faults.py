@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from medqa.metrics import mr_bias, mr_ghosting, mr_jumps, mr_qi1, mr_spikes, mr_wrap, mr_zipper
 from medqa.regions import GRID
@@ -29,23 +30,25 @@ def conditions() -> Iterator[Condition]:
 
 
 def air() -> Iterator[Condition]:
-    """Yield patches in a corner of the air, as a share of what counts as air: clear of the disc by a diamond, and of the border.
+    """Yield patches in a corner of the air: their share of it, times their brightness beyond the noise's as a share of the disc's.
 
-    A diamond of half diagonal d around a disc covers pi R^2 + 4 sqrt(2) d R + 2 d^2; an opening by a cross takes four pixels.
+    Air counts from 4 elements outside the disc, by a weight that rises from 0 at 3 elements to 1 at 15; the outermost does not.
     """
     element = SIDE / GRID * PIXEL_MM
-    clear = GRID // 32 * element
-    covered = math.pi * RADIUS_MM**2 + 4 * math.sqrt(2) * clear * RADIUS_MM + 2 * clear**2
-    free = ((SIDE * PIXEL_MM - 2 * element) ** 2 - covered) / PIXEL_MM**2
-    for side in (0, 10, 30):
+    outside = (np.hypot(*plane()) - RADIUS_MM) / element
+    counts = np.where(outside > GRID // 32, np.clip((outside - 3) / 12, 0, 1), 0)
+    edge = round(element / PIXEL_MM)
+    total = float(counts[edge:-edge, edge:-edge].sum())
+    for side in (0, 30, 50):
         patch = np.zeros((SIDE, SIDE))
         patch[6 : 6 + side, 6 : 6 + side] = 15 * NOISE
 
         def image(rng: np.random.Generator, patch: Image = patch) -> Image:
             return magnitude(rng, disc() + patch, NOISE)
 
-        share = max(side**2 - 4, 0) / free
-        name = f"patch of {100 * share:.2g} % in the air" if side else "air with noise alone"
+        beyond = float(stats.rice.mean(15, scale=NOISE) - stats.rayleigh.mean(scale=NOISE))
+        share = side**2 / total * beyond / SIGNAL
+        name = f"patch of 15 times the noise, {side} pixels wide" if side else "air with noise alone"
         yield condition(name, [mr_qi1.METRIC], image, {mr_qi1.NAME: share})
 
 

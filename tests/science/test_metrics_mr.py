@@ -203,16 +203,33 @@ def test_a_phase_image_has_no_noise_floor() -> None:
         assert refusal(metric, [phase, phase - 500], phase_encoding_axis="COL") in ("unit_unknown", "no_body")
 
 
+@pytest.mark.parametrize("percent", [24.0, 48.0])
+def test_a_ghost_as_bright_as_dim_tissue_is_still_a_ghost(percent: float) -> None:
+    # The body mask takes half of the body's signal for body; its outline does not.
+    measured = measure(mr_ghosting.METRIC, [even_ghost(percent, 30.0)], phase_encoding_axis="COL")
+    assert measured.value == pytest.approx(percent, rel=0.05)
+
+
+def test_a_bright_spot_beside_the_head_is_no_ghost_of_it() -> None:
+    spotted = even_ghost(0.0, 100.0)
+    spotted[4:24, 118:138] += 200
+    assert abs(measure(mr_ghosting.METRIC, [spotted], phase_encoding_axis="COL").value) < 0.5
+
+
 def test_a_ghost_as_bright_as_a_body_is_refused_and_not_overlooked() -> None:
     small = np.zeros((160, 160), dtype=np.float32)
     small[20:60, 50:110] = 600.0
     noise = np.random.default_rng(4).normal(0, 6, (2, 160, 160))
     bright = small + 0.8 * np.roll(small, 80, axis=0)
     image = np.hypot(bright + noise[0], noise[1]).astype(np.float32)
-    assert mr_ghosting.in_a_row(Regions(make_series([image], modality="MR").frames[0].read()).body, "COL")
+    regions = Regions(make_series([image], modality="MR").frames[0].read())
+    assert mr_ghosting.in_a_row(regions.values, regions.body, "COL")
     with pytest.raises(NotApplicable) as refused:
         measure(mr_ghosting.METRIC, [image], phase_encoding_axis="COL")
     assert refused.value.values["reason"] == "no_air"
+    # The median of so wide a strip would overlook a dimmer ghost of so small a body.
+    dimmer = np.hypot(small + 0.4 * np.roll(small, 80, axis=0) + noise[0], noise[1]).astype(np.float32)
+    assert refusal(mr_ghosting.METRIC, [dimmer], phase_encoding_axis="COL") == "no_air"
     # Two legs lie side by side across the axis: they are no ghosts of each other.
     legs = np.hypot(np.rot90(bright) + noise[0], noise[1]).astype(np.float32)
     assert measure(mr_ghosting.METRIC, [legs], phase_encoding_axis="COL").value < 1

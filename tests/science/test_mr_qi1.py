@@ -1,4 +1,4 @@
-"""The share of air with artefacts, against patches of known size."""
+"""Artefacts in air against what was put there: noise alone, patches, ghosts and lines of known brightness."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from hypothesis import strategies as st
 
 from medqa.errors import NotApplicable
 from medqa.metrics import mr_qi1
+from medqa.metrics.mr_surroundings import bridged, bright_lines, surroundings
 from medqa.regions import Regions
 from tests.science.factories import make_series, mr_head
 
 NOISE = 10.0
-ARTEFACT = 150.0
-"""Over the threshold (7.8 times the noise), under what counts as foreground."""
+SIGNAL = 600.0
+RADIUS = 70.0
+SIZE = 256
+CHANCE = 4e-4
+"""By how much the noise's own deviation is off, as a share of the signal."""
+FINE = 1e-3
+"""A step that is small against the noise."""
 
 
 def measured(arrays, **values) -> float:
-    series = make_series(arrays, modality="MR", **values)
+    series = make_series(arrays, modality="MR", **({"slope": FINE} | values))
     return mr_qi1.combine(series, [mr_qi1.per_frame(Regions(frame.read())) for frame in series.frames]).value
 
 
@@ -28,96 +34,115 @@ def reason(arrays) -> str:
     return caught.value.values["reason"]
 
 
-def image(height: int = 0, width: int = 0, value: float = ARTEFACT, size: int = 256) -> np.ndarray:
-    made = mr_head(np.random.default_rng(1), 600, NOISE, size=size)
-    made[4 : 4 + height, 4 : 4 + width] = value
-    return made
+def magnitude(clean: np.ndarray, noise: float = NOISE, seed: int = 1) -> np.ndarray:
+    real, imaginary = np.random.default_rng(seed).normal(0, noise, (2, *clean.shape))
+    return np.hypot(clean + real, imaginary).astype(np.float32)
 
 
-def air(array: np.ndarray) -> int:
-    found = Regions(make_series([array], modality="MR").frames[0].read())
-    return int(found.full(found.outer_air).sum())
+def disc() -> np.ndarray:
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    return np.where(np.hypot(y, x) < RADIUS, SIGNAL, 0.0)
 
 
-@pytest.mark.parametrize(("height", "width"), [(3, 3), (10, 20), (12, 30)])
-@pytest.mark.parametrize("size", [128, 256])
-def test_the_share_is_that_of_the_patch(height: int, width: int, size: int) -> None:
-    made = image(height, width, size=size)
-    assert mr_qi1.per_frame(Regions(make_series([made], modality="MR").frames[0].read()))["artefacts"] == pytest.approx(
-        # A cross takes the corners of a square off.
-        height * width,
-        abs=4,
-    )
-    assert measured([made]) == pytest.approx(height * width / air(made), abs=4.1 / air(made))
-
-
-def mriqc_qi1(volume: np.ndarray, air: np.ndarray) -> float:
-    """MRIQC's index of one plane with this air: robust deviations over ten, what a cross opens, over all the air."""
-    sample = volume[air]
-    deviation = np.median(np.abs(sample - np.median(sample))) / 0.6744898
-    flagged = np.pad(air & ((volume - np.median(sample)) / deviation > 10), 1)
-    shifts = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
-    eroded = np.all([np.roll(flagged, shift, (0, 1)) for shift in shifts], axis=0)
-    opened = np.any([np.roll(eroded, shift, (0, 1)) for shift in shifts], axis=0)
-    return float(opened.sum() / air.sum())
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_it_is_mriqc_s_in_the_same_air(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    made = mr_head(generator, 600, NOISE, size=128)
-    for _ in range(6):
-        row, column = generator.integers(2, 118, 2)
-        made[row : row + generator.integers(1, 9), column : column + generator.integers(1, 9)] += 100
-    found = Regions(make_series([made], modality="MR").frames[0].read())
-    assert measured([made]) > 0
-    assert measured([made]) == pytest.approx(mriqc_qi1(made.astype(np.float64), found.outer_air), rel=1e-6)
+def weight() -> np.ndarray:
+    """How much each pixel counts: nothing up to 4 elements (2 pixels each) outside the disc, then from 1/12 rising to 1 at 15."""
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    outside = (np.hypot(y, x) - RADIUS) / 2
+    counts = np.where(outside > 4, np.clip((outside - 3) / 12, 0, 1), 0)
+    counts[:2] = counts[-2:] = counts[:, :2] = counts[:, -2:] = 0
+    return counts
 
 
 @pytest.mark.parametrize("noise", [2.0, 10.0, 40.0])
 def test_noise_alone_is_no_artefact(noise: float) -> None:
-    assert measured([mr_head(np.random.default_rng(seed), 600, noise) for seed in range(2)]) == 0
+    assert measured([mr_head(np.random.default_rng(seed), SIGNAL, noise) for seed in range(2)]) == pytest.approx(
+        0, abs=0.1 * noise / SIGNAL
+    )
 
 
-def test_stray_pixels_are_no_artefact() -> None:
-    made = image()
-    made[4:40:3, 4:200:3] = ARTEFACT
-    assert measured([made]) == 0
+@pytest.mark.parametrize("value", [100.0, 200.0, 300.0])
+@pytest.mark.parametrize("side", [20, 40])
+def test_a_patch_counts_by_its_size_and_by_its_brightness(side: int, value: float) -> None:
+    clean = disc()
+    none = measured([magnitude(clean)])
+    clean[6 : 6 + side, 6 : 6 + side] = value
+    share = side**2 / weight().sum()
+    excess = np.hypot(value, NOISE) - np.sqrt(np.pi / 2) * NOISE
+    assert measured([magnitude(clean)]) - none == pytest.approx(share * excess / SIGNAL, rel=0.1, abs=CHANCE)
 
 
-def test_the_threshold_lies_ten_robust_deviations_over_the_median() -> None:
-    # Of Rayleigh noise: median 1.1774, median absolute deviation 0.4485 of a channel.
-    threshold = (1.1774 + 10 * 1.4826 * 0.4485) * NOISE
-    assert measured([image(20, 40, 0.95 * threshold)]) == 0
-    assert measured([image(20, 40, 1.05 * threshold)]) > 0
+@pytest.mark.parametrize("noise", [3.0, 10.0, 60.0])
+def test_every_stronger_ghost_reads_more(noise: float) -> None:
+    head = mr_head(np.random.default_rng(1), SIGNAL, 0)
+    ghosts = [measured([magnitude(head + share * np.roll(head, 128, axis=0), noise)]) for share in (0, 0.06, 0.12, 0.24, 0.48)]
+    assert all(np.diff(ghosts) > 0)
+    # Amplitudes double, and the body's level stays.
+    assert ghosts[4] / ghosts[3] == pytest.approx(2, rel=0.15)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("at", [40, 101, 128])
+def test_every_brighter_line_reads_more_and_no_line_is_body(axis: int, at: int) -> None:
+    none = measured([magnitude(disc())])
+    found = []
+    for brightness in (0.5, 1.0, 2.0, 4.0):
+        clean = disc()
+        np.moveaxis(clean, axis, 0)[at] += brightness * SIGNAL
+        found.append(measured([magnitude(clean)]) - none)
+    share = weight()[at].sum() / weight().sum()
+    assert found == pytest.approx([brightness * share for brightness in (0.5, 1.0, 2.0, 4.0)], rel=0.1, abs=CHANCE)
+
+
+def test_a_line_leaves_the_outline_where_it_was() -> None:
+    clean = disc()
+    plain = surroundings(Regions(make_series([magnitude(clean)], modality="MR").frames[0].read()))
+    clean[:, 60] += 4 * SIGNAL
+    lined = surroundings(Regions(make_series([magnitude(clean)], modality="MR").frames[0].read()))
+    assert (plain.outline == lined.outline).mean() > 0.99
+    assert lined.background.level == pytest.approx(plain.background.level, rel=0.01)
+
+
+def test_lines_are_told_from_bodies_and_filled_from_both_sides() -> None:
+    ramp = np.broadcast_to(np.arange(64.0), (64, 64)) + 100
+    lined = ramp.copy()
+    lined[:, 20:22] += 500
+    marked = bright_lines(lined, 1)
+    assert np.flatnonzero(marked).tolist() == [19, 20, 21, 22]
+    assert not bright_lines(lined, 0).any()
+    assert bridged(lined, marked, 1) == pytest.approx(ramp)
+    assert bridged(lined.T, marked, 0) == pytest.approx(ramp.T)
+    assert not bright_lines(np.where(np.abs(np.arange(64) - 32) < 12, 500.0, 1.0)[None, :] * np.ones((64, 1)), 1).any()
+    assert not bright_lines(np.ones((8, 8)), 0).any()
+
+
+def test_a_line_at_the_border_takes_what_is_beside_it() -> None:
+    edge = np.array([True, True, False, False])
+    assert bridged(np.arange(8.0).reshape(4, 2), edge, 0).tolist() == [[4, 5], [4, 5], [4, 5], [6, 7]]
+    assert bridged(np.arange(4.0)[None, :], edge[::-1], 1).tolist() == [[0, 1, 1, 1]]
 
 
 @settings(max_examples=6, deadline=None)
 @given(st.floats(0.01, 100.0), st.integers(0, 3))
 def test_units_and_turns_change_nothing(gain: float, turns: int) -> None:
-    plain, changed = image(12, 50), np.ascontiguousarray(np.rot90(image(12, 50) * gain, turns))
-    # A step that is small against the noise: coarse ones are quantisation, which the air's noise is not measured by.
-    assert measured([changed], slope=gain) == pytest.approx(measured([plain]), rel=0.02)
+    clean = disc()
+    clean[6:40, 6:40] = 300
+    plain = magnitude(clean)
+    changed = np.ascontiguousarray(np.rot90(plain * gain, turns))
+    assert measured([changed], slope=gain * FINE) == pytest.approx(measured([plain]), abs=CHANCE)
 
 
-def test_frames_are_summed_by_their_air() -> None:
-    arrays = [image(12, 50), image(), image()]
-    assert measured(arrays) == pytest.approx(measured([arrays[0]]) / 3, rel=0.01)
-    assert measured(arrays) == measured(arrays[::-1])
+def test_whole_steps_change_little() -> None:
+    made = magnitude(disc(), 1.5)
+    assert measured([np.rint(made)], slope=1.0) == pytest.approx(measured([made]), abs=2e-4)
 
 
-def smeared(width: int) -> np.ndarray:
-    """Something that pulsates, smeared along the columns through head and air."""
-    made = mr_head(np.random.default_rng(1), 600, 3)
-    made[:, 120 : 120 + width] += 50
-    return made
-
-
-def test_what_is_smeared_along_the_phase_encoding_axis_counts_by_its_width() -> None:
-    none, narrow, wide = (measured([smeared(width)]) for width in (0, 8, 16))
-    assert none == 0
-    assert narrow > 0.005
-    assert wide == pytest.approx(2 * narrow, rel=0.15)
+def test_frames_are_taken_by_their_median() -> None:
+    clean = disc()
+    clean[6:40, 6:40] = 300
+    arrays = [magnitude(clean), magnitude(disc()), magnitude(disc(), seed=2)]
+    each = [measured([array]) for array in arrays]
+    assert each[0] > 5 * max(map(abs, each[1:]))
+    assert measured(arrays) == sorted(each)[1]
 
 
 def dim_patch() -> np.ndarray:
@@ -127,9 +152,9 @@ def dim_patch() -> np.ndarray:
     return made
 
 
-@pytest.mark.parametrize("air_is", [np.zeros((256, 256)), np.full((256, 256), 3.0)], ids=["zero", "constant"])
+@pytest.mark.parametrize("air_is", [np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE), 3.0)], ids=["zero", "constant"])
 def test_masked_air_has_none(air_is: np.ndarray) -> None:
-    made = image()
+    made = magnitude(disc())
     assert reason([np.where(made < 200, air_is, made)]) == "background_masked"
 
 

@@ -1,0 +1,98 @@
+"""The air around the body of an MR frame with all that artefacts put there: ghosts and interference, however bright they are.
+
+Outline, air and noise are those of `mr_background`. Interference draws lines across the whole frame, through air and body alike,
+which would drag the outline to the frame's borders. A row or column is such a line where its dark part stands out from both sides;
+it is left out of the search for body and noise, and measured like any other air.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medqa.metrics.mr_background import Background, background, hull_distance, outline_and_air
+from medqa.regions import Mask, Regions
+from medqa.volume import Array
+
+NAME: Final = "mr_surroundings"
+DARK: Final = 20.0
+"""Percentile of a row or column: air, wherever a fifth of it is."""
+WIDTH: Final = 9
+"""Elements up to which a bright row or column is a line; bodies are wider."""
+LINE: Final = 0.05
+"""How far a line's dark part exceeds that of its surroundings, as a share of the frame's bright tissue."""
+TOP: Final = 97.0
+"""Percentile of a frame that stands for its bright tissue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The background with the masks of outline and air, and how far each element lies outside; `(y, x)` on the decimated grid."""
+
+    background: Background
+    outline: Mask
+    air: Mask
+    away: Array
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing can be told; air whose noise is below the stored steps tells of artefacts nevertheless."""
+        return self.background.reason or ("no_air" if self.background.noiseless == "no_air" else None)
+
+    def mean(self, regions: Regions, weight: Array) -> float:
+        """Return the mean of the frame's values, weighted by `(y, x)` on the decimated grid; lines are in it."""
+        array = np.nan_to_num(regions.image.array)
+        step, shape = regions.step, array.shape
+        full = np.repeat(np.repeat(weight, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
+        shown = array[: full.shape[0], : full.shape[1]]
+        return float(np.vdot(full, np.abs(shown)) / max(float(full.sum()), 1e-9))
+
+
+def surroundings(regions: Regions) -> Surroundings:
+    """Return what surrounds the body of a frame; found once."""
+    if NAME not in regions.shared:
+        regions.shared[NAME] = _surroundings(regions)
+    found: Surroundings = regions.shared[NAME]
+    return found
+
+
+def _surroundings(regions: Regions) -> Surroundings:
+    lines = [bright_lines(regions.values, axis) for axis in (0, 1)]
+    if any(line.any() for line in lines):
+        array = regions.image.array
+        for axis, line in enumerate(lines):
+            whole = np.repeat(line, regions.step)[: array.shape[axis]]
+            array = bridged(array, np.pad(whole, (0, array.shape[axis] - whole.size)), axis)
+        regions = Regions(replace(regions.image, array=array))
+    outline, air = outline_and_air(regions.values)
+    return Surroundings(background=background(regions), outline=outline, air=air, away=hull_distance(outline))
+
+
+def bright_lines(values: Array, axis: int) -> NDArray[np.bool_]:
+    """Return which rows (axis 0) or columns (axis 1) of `(y, x)` belong to a bright line across the whole frame."""
+    from scipy import ndimage
+
+    size = values.shape[axis]
+    if size <= 2 * WIDTH:
+        return np.zeros(size, dtype=bool)
+    shown = np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0))
+    dark = np.percentile(shown, DARK, axis=1 - axis)
+    line: NDArray[np.bool_] = dark - ndimage.grey_opening(dark, WIDTH) > LINE * np.percentile(shown, TOP)
+    # The flanks are part of it.
+    return np.asarray(ndimage.binary_dilation(line))
+
+
+def bridged(array: Array, line: NDArray[np.bool_], axis: int) -> Array:
+    """Return an image `(y, x)` whose marked rows or columns are interpolated between those on both sides."""
+    if not line.any() or line.all():
+        return array
+    place, kept = np.arange(line.size), np.flatnonzero(~line)
+    after = np.searchsorted(kept, place)
+    low, high = kept[np.maximum(after - 1, 0)], kept[np.minimum(after, kept.size - 1)]
+    part = np.clip((place - low) / np.maximum(high - low, 1), 0.0, 1.0)[:, None]
+    moved = np.moveaxis(array, axis, 0)
+    mixed = np.where(line[:, None], (1 - part) * moved[low] + part * moved[high], moved)
+    return np.asarray(np.moveaxis(mixed, 0, axis), dtype=array.dtype)
