@@ -97,6 +97,7 @@ class Prediction:
     certified: bool = False
     labels: tuple[str, ...] | None = None
     artefacts: tuple[str, ...] = ()
+    """What speaks most against the series; of the physics model quantities with their side of what is usual: `mr_snr:low`."""
     frame_scores: tuple[float | None, ...] = ()
     worst_frames: tuple[int, ...] = ()
 

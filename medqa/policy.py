@@ -161,7 +161,8 @@ def _of_networks(settings: PolicySettings, predictions: Sequence[Prediction]) ->
             found.append(finding("densenet_against", values=values, evidence=(one.model,), frames=frames))
         if one.kind == "physics" and one.adequate < settings.physics_against:
             values = {"adequate": one.adequate, "limit": settings.physics_against, "quantities": ", ".join(one.artefacts)}
-            found.append(finding("physics_against", values=values, evidence=(one.model, *one.artefacts)))
+            quantities = (artefact.partition(":")[0] for artefact in one.artefacts)
+            found.append(finding("physics_against", values=values, evidence=(one.model, *quantities)))
         low = [(score, index) for index, score in enumerate(one.frame_scores) if score is not None and score < settings.frame_cut]
         if one.kind == "mal" and low:
             values = {"count": len(low), "limit": settings.frame_cut, "worst": min(low)[0]}

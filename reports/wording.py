@@ -278,7 +278,7 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
     if name in ("witness", "witnesses"):
         return listed([text(f"witness.{word}", lang) for word in words], lang)
     if name == "quantities":
-        return text("join.list_more", lang).join(_lowered(_entry(f"metric.{word}", lang, word.replace("_", " "))) for word in words)
+        return text("join.list_more", lang).join(_sided(*word.partition(":")[::2], lang) for word in words)
     if name == "finding":
         return cause_text(value, lang)
     if name == "kind":
@@ -286,6 +286,12 @@ def _reason_value(name: str, value: Scalar, lang: str) -> object:
     if name == "modality":
         return text(f"modality.{value}", lang)
     return value
+
+
+def _sided(quantity: str, side: str, lang: str) -> str:
+    """Return the name of a quantity as it stands within a sentence, with the side of what is usual where one is told."""
+    name = _lowered(_entry(f"metric.{quantity}", lang, quantity.replace("_", " ")))
+    return text(f"side.{side}", lang, name=name) if side else name
 
 
 def _lowered(phrase: str) -> str:

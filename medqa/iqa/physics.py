@@ -69,6 +69,11 @@ class LogisticModel:
             if feature.quantity in values and math.isfinite(values[feature.quantity])
         }
 
+    def side(self, quantity: str, value: float) -> str:
+        """Return on which side of what is usual the value of a quantity lies: `high` or `low`."""
+        (feature,) = (one for one in self.features if one.quantity == quantity)
+        return "high" if feature.standardised(value) > 0 else "low"
+
     def probability(self, values: Mapping[str, float]) -> float:
         """Return the probability that a series with these measured values is adequate."""
         logit = self.intercept + sum(self.contributions(values).values())
@@ -138,7 +143,7 @@ class PhysicsScorer(OfBundle):
             digest=self.digest,
             score=round(TOP_SCORE * adequate, DECIMALS),
             adequate=adequate,
-            artefacts=tuple(quantity for _, quantity in worst[:NAMED]),
+            artefacts=tuple(f"{quantity}:{self.model.side(quantity, values[quantity])}" for _, quantity in worst[:NAMED]),
         )
 
     def explain(self, series: Series, frames: Sequence[int]) -> Sequence[HeatMap]:

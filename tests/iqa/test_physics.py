@@ -75,7 +75,7 @@ def test_a_bundle_is_loaded_and_names_what_speaks_most_against(shelf: Path) -> N
     assert loaded.unusable == ()
     (scorer,) = loaded.scorers
     prediction = conclude(scorer, ct_noise=40.0, ct_rings=0.3)
-    assert prediction.artefacts == ("ct_noise", "ct_rings")
+    assert prediction.artefacts == ("ct_noise:high", "ct_rings:high")
     assert prediction.adequate == pytest.approx(1 / (1 + math.exp(4)), abs=1e-4)
     assert conclude(scorer, ct_noise=10.0, ct_rings=0.1).artefacts == ()
 

@@ -60,6 +60,12 @@ def test_how_a_heat_map_was_made_is_told_in_either_language() -> None:
     assert wording.method_name("LayerGradCam", "ja") == "LayerGradCam"
 
 
+@pytest.mark.parametrize(("lang", "told"), [("en", "high body noise (COV), low SUV of the liver"), ("ja", "が高い、")])
+def test_measurements_that_speak_against_tell_their_side(lang: str, told: str) -> None:
+    against = finding("physics_against", values={"adequate": 0.1, "limit": 0.5, "quantities": "pt_body_cov:high, pt_liver_suv:low"})
+    assert told in wording.finding_text(against, lang)
+
+
 def test_measurements_that_speak_against_are_listed_in_japanese_as_in_japanese() -> None:
     against = finding("physics_against", values={"adequate": 0.1, "limit": 0.5, "quantities": "mr_zipper,mr_sharpness"})
     told = wording.finding_text(against, "ja")

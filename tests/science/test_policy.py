@@ -156,7 +156,7 @@ def test_every_broken_limit_has_a_finding_that_counts_against() -> None:
 
 def physics(adequate: float) -> Prediction:
     return Prediction(
-        model="physics_ct", kind="physics", digest="3", score=4 * adequate, adequate=adequate, artefacts=("ct_noise",)
+        model="physics_ct", kind="physics", digest="3", score=4 * adequate, adequate=adequate, artefacts=("ct_noise:high",)
     )
 
 
@@ -178,7 +178,8 @@ def test_where_there_is_a_physics_model_it_is_the_witness(adequate: float, value
 def test_measurements_against_name_what_speaks_against() -> None:
     judgement = judge(PolicySettings(), [], [*networks("for", "for"), physics(0.2)], [])
     (found,) = [one for one in judgement.findings if one.message == "physics_against"]
-    assert found.values == {"adequate": 0.2, "limit": 0.5, "quantities": "ct_noise"}
+    assert found.values == {"adequate": 0.2, "limit": 0.5, "quantities": "ct_noise:high"}
+    assert found.evidence == ("physics_ct", "ct_noise")
 
 
 def test_physics_alone_is_no_network() -> None:
