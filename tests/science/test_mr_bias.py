@@ -60,6 +60,17 @@ def test_no_field_is_none_and_tissues_are_no_field() -> None:
     assert measured([head(np.random.default_rng(1), noise=10, size=256, patch=24)]) < 1
 
 
+@pytest.mark.parametrize("name", ["slope", "saddle"])
+def test_fingers_of_two_blocks_keep_their_rim(name: str) -> None:
+    _, y, x = disc()
+    fingers = ((3 * x) % 1 < 0.3) & (np.maximum(np.abs(y), np.abs(x)) < 0.8)
+    field = np.exp(FIELDS[name](y, x))
+    real, imaginary = np.random.default_rng(1).normal(0, 10, (2, *x.shape))
+    inside = field[fingers]
+    found = measured([np.hypot(600.0 * fingers * field + real, imaginary)])
+    assert found == pytest.approx(100 * inside.std() / inside.mean(), rel=0.15)
+
+
 def test_a_field_over_tissues_is_found() -> None:
     image = head(np.random.default_rng(1), noise=10, size=256, patch=24)
     _, _, x = disc()
