@@ -18,7 +18,7 @@ stay sharp each by itself; but fine anatomy reads softer for it, so that scans o
 Of the kind of the edge widths of Marziliano P, Dufaux F, Winkler S, Ebrahimi T. Perceptual blur and ringing metrics. Signal
 Processing: Image Communication 2004; 19:163-172 (10.1016/j.image.2003.08.003), in mm and without a search for edges. Before, it was
 the steepest slope for its height, over the softer axis. That rose with noise (of each of four persons scans at 0.055 T read
-sharper than at 3 T; now they read less sharp), and fell with drift in 37, with gibbs in 65 and with blur in 94 % of 51 clean train
+sharper than at 3 T; now they read less sharp), and fell with drift in 37, with gibbs in 63 and with blur in 92 % of 51 clean train
 scans (now in 100, 96 and 98 %).
 """
 

@@ -70,6 +70,11 @@ def test_noise_and_ghosts_raise_it() -> None:
     assert (np.diff(ghosted) > 0).all()
 
 
+def test_of_several_frames_it_is_the_mean() -> None:
+    heads = [mr_head(np.random.default_rng(seed), 600, noise) for seed, noise in enumerate((2, 10, 60, 60))]
+    assert measured(heads) == pytest.approx(np.mean([measured([head]) for head in heads]), rel=1e-6)
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.floats(0.01, 100.0), st.integers(0, 3), st.floats(0.2, 4.0))
 def test_units_turns_and_pixels_change_nothing(gain: float, turns: int, pixel_mm: float) -> None:
