@@ -66,7 +66,7 @@ training scans that have a value, up to 1.1 in the others."""
 MIN_GAIN: Final = 0.004
 """Logarithm of the likelihood per count by which three peaks must be better than two: 0.007 to 0.087 in heads with a value, up to
 0.003 in other heads whose peaks would do."""
-RATIO: Final = (1.06, 2.3)
+RATIO: Final = (1.08, 2.3)
 """Brighter matter over darker: from PD and FLAIR to inversion recovery."""
 MAX_SPREAD: Final = 0.28
 """Deviation of the logarithm of either kind of matter, up to 0.27 in T2: what is broader is no tissue, but everything else."""

@@ -35,9 +35,10 @@ EFC, FBER, SNR, Dietrich's SNR, CNR and CJV follow MRIQC (Esteban et al., PLoS O
 `medqa/metrics/mr_formulae.py` holds them as functions of numbers, in which the streamed metrics end, and of volumes with
 masks; `tests/science/test_mr_formulae.py` writes each of them once more in plain numpy and holds both to one part in a
 million on ramps, two-level phantoms and single voxels. What differs is the masks: medqa segments no brain by
-registration. Tissues come of a mixture fitted to the histogram of the places in which brain may lie (`mr_tissue`), of the
-image as it is, where MRIQC corrects the coil's profile first; air is all that reaches the frame's border. Where MRIQC
-says -1 or 0 because the background is masked, or computes on, medqa says that there is no value, and why.
+registration. Tissues come of a mixture fitted to the histogram of the places in which brain may lie (`mr_tissue`), told
+apart without noise and the coil's profile but measured on the image as it is, where MRIQC corrects the profile first; air
+is all that reaches the frame's border. Where MRIQC says -1 or 0 because the background is masked, or computes on, medqa
+says that there is no value, and why.
 
 MRQy (Sadri et al., Med Phys 2020; 47:6029) measures images of any body part without a segmentation. Many of its measures
 bear the names of others' and are other quantities: they are not to be compared with published values, nor between
