@@ -13,7 +13,8 @@ scans and of those with ghosts of 6 %; a zipper one pixel wide was opened away, 
 
 Air and noise are those of `mr_surroundings`. Near the outline pixels count less (`NEAR`), so that an outline that moves by one
 element moves the value little. It is a little below 0 where the noise is smoother than Rayleigh's, and above 0 where it is coloured
-or uneven: clean training scans read 0.01 to 0.13 (10th and 90th percentile). Dim tissue beyond a bright, sharp edge counts as air.
+or uneven: clean training scans read 0.01 to 0.11 (10th and 90th percentile). Dim tissue may lie beyond a bright, sharp edge: where
+the body mask finds it both in the columns and in the rows of the outline, there is no value; ghosts lie along one axis only.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from medqa.codes import Unit, own
 from medqa.measurement import Measurement
 from medqa.metrics.metric import Metric, Partial
 from medqa.metrics.mr_air import MIN_FOREGROUND, median_over_frames
-from medqa.metrics.mr_surroundings import surroundings
+from medqa.metrics.mr_surroundings import is_air, surroundings
 from medqa.regions import Regions
 from medqa.series import Series
 
@@ -48,6 +49,8 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     level, noise = found.background.level, found.background.deviation
     if found.reason is not None:
         return {"level": level, "reason": found.reason}
+    if not any(is_air(strip, regions) for strip in found.strips()):
+        return {"level": level, "reason": "no_air"}
     weight = np.where(found.air, np.clip((found.away - NEAR[0]) / (NEAR[1] - NEAR[0]), 0, 1), 0)
     mean = found.mean(regions, weight)
     return {"level": level, "share": (mean - MEAN_TO_DEVIATION * noise) / level}

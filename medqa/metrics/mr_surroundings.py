@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from medqa.metrics.mr_air import MIN_AIR
 from medqa.metrics.mr_background import Background, background, hull_distance, outline_and_air
 from medqa.regions import Mask, Regions
 from medqa.volume import Array
@@ -24,6 +25,9 @@ WIDTH: Final = 9
 """Elements up to which a bright row or column is a line; bodies are wider."""
 LINE: Final = 0.05
 """How far a line's dark part exceeds that of its surroundings, as a share of the frame's bright tissue."""
+AGREED: Final = 0.6
+"""Least share of a strip of air that the body mask takes for air as well. Dim tissue beyond the outline lies on all sides of it,
+ghosts along the phase-encoding axis only: across it, training scans with dim tissue have up to 0.53 and others 0.63 and more."""
 TOP: Final = 97.0
 """Percentile of a frame that stands for its bright tissue."""
 
@@ -42,6 +46,11 @@ class Surroundings:
         """Why nothing can be told; air whose noise is below the stored steps tells of artefacts nevertheless."""
         return self.background.reason or ("no_air" if self.background.noiseless == "no_air" else None)
 
+    def strips(self) -> tuple[Mask, Mask]:
+        """Return the air above and below the outline, and that beside it, in the columns and in the rows that it spans."""
+        columns, rows = self.outline.any(axis=0, keepdims=True), self.outline.any(axis=1, keepdims=True)
+        return self.air & columns & ~rows, self.air & rows & ~columns
+
     def mean(self, regions: Regions, weight: Array) -> float:
         """Return the mean of the frame's values, weighted by `(y, x)` on the decimated grid; lines are in it."""
         array = np.nan_to_num(regions.image.array)
@@ -49,6 +58,11 @@ class Surroundings:
         full = np.repeat(np.repeat(weight, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
         shown = array[: full.shape[0], : full.shape[1]]
         return float(np.vdot(full, np.abs(shown)) / max(float(full.sum()), 1e-9))
+
+
+def is_air(strip: Mask, regions: Regions) -> bool:
+    """Return whether a strip is large enough, and for the most part air by the body mask too: no dim tissue, and no ghosts."""
+    return bool(strip.sum() >= MIN_AIR and (strip & regions.air).sum() >= AGREED * strip.sum())
 
 
 def surroundings(regions: Regions) -> Surroundings:

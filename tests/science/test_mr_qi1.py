@@ -152,6 +152,14 @@ def dim_patch() -> np.ndarray:
     return made
 
 
+def test_dim_tissue_all_around_is_refused_and_a_ghost_is_not() -> None:
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    bright = np.where(np.hypot(y, x) < 40, SIGNAL, 0.0)
+    dim = np.where(np.hypot(y, x) < 100, 0.25 * SIGNAL, 0.0)
+    assert reason([magnitude(np.maximum(bright, dim))]) == "no_air"
+    assert measured([magnitude(bright + 0.25 * np.roll(bright, 90, axis=0))]) > 0.01
+
+
 @pytest.mark.parametrize("air_is", [np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE), 3.0)], ids=["zero", "constant"])
 def test_masked_air_has_none(air_is: np.ndarray) -> None:
     made = magnitude(disc())
