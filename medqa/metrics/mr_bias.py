@@ -8,10 +8,10 @@ field against them makes the value smaller at first: the figure tells shading wi
 
 N4 (Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 2010; 29:1310-1320, 10.1109/TMI.2010.2046908) is
 what this stands for. Run until it has converged it finds the same field in a disc of one tissue (a test), but that takes 290 ms for
-one frame of 16 by 16 blocks and 630 ms for a stack of four, on one core, and strong fields over clean train scans end half way: known
-fields of 0, 10, 20, 35 and 60 % read 11, 15, 22, 29 and 38 % (medians of 20 scans, one N4 over the stack), strictly rising in 60 %.
-The polynomial reads 14, 19, 26, 39 and 62 % in 2 ms, strictly rising in 92 % of 59 scans. If the added fields were known, and only
-the scan's own reading had to be added to them, 92 % would rise too: the others' own shading is against the added field.
+one frame of 16 by 16 blocks and 630 ms for a stack of four, on one core, and strong fields over clean train scans end half way:
+known fields of 0, 10, 20, 35 and 60 % read 11, 15, 22, 29 and 38 % (medians of 20 scans, one N4 over the stack), strictly rising
+in 60 %. The polynomial reads 14, 19, 26, 39 and 62 % in 2 ms, strictly rising in 92 % of 59 scans. If the added fields were known,
+and only the scan's own reading had to be added to them, 92 % would rise too: the others' own shading is against the added field.
 
 Source of slopes of the logarithm with outliers: Zheng Y, Grossman M, Awate SP, Gee JC, MICCAI 2009 (sparse gradients of fields).
 """

@@ -46,7 +46,7 @@ def test_a_disc_that_is_folded_over_rises_with_its_shift() -> None:
 def test_a_run_ends_at_a_gap_and_at_a_quarter_of_the_field() -> None:
     mask = np.zeros((40, 10), dtype=bool)
     mask[:3, 2], mask[5:9, 2], mask[:, 5], mask[-4:, 7] = True, True, True, True
-    assert mr_wrap.border_runs(mask) == pytest.approx((3 + 2 * 10 + 4) / 400)
+    assert mr_wrap.border_runs(mask) == pytest.approx(((3 + 10) / 400, (10 + 4) / 400))
 
 
 @pytest.mark.parametrize("noise", [2.0, 30.0, 100.0])
@@ -65,7 +65,27 @@ def test_blur_and_a_moderate_field_change_little() -> None:
 def test_the_header_s_axis_decides_and_without_it_the_larger_one() -> None:
     rows = np.ascontiguousarray(wrapped(16).T)
     assert measured([wrapped(16)], "COL") == measured([wrapped(16)], None) == measured([rows], None) == measured([rows], "ROW") > 0
-    assert refusal([rows], "COL") == "no_air"
+    assert measured([rows], "COL") == 0
+
+
+def test_a_neck_leaves_the_field_at_one_end_of_the_readout_and_a_full_field_at_both() -> None:
+    neck = np.ascontiguousarray(wrapped(20).T)
+    neck[:16, 64:192] = 600
+    assert measured([neck], "COL") == pytest.approx(100 * 16 * 128 / SIZE**2, abs=1)
+    both = neck.copy()
+    both[64:192, -20:] = 600
+    assert refusal([both], "COL") == "no_air"
+    # Without the axis in the header nothing says which of the two is the neck.
+    assert refusal([neck], None) == "no_air"
+
+
+def test_dim_tissue_is_signal_where_a_folded_body_leaves_hardly_any_air() -> None:
+    values = np.repeat([10.0, 180.0, 600.0], [40, 300, 160]).astype(np.float32).reshape(20, 25)
+    assert 10 * 1.5 < mr_wrap.signal_threshold(values) < 180
+    # Noise is not: without a bright part there is nothing that it could be a fifth of.
+    air = np.random.default_rng(1).normal(100, 2, (64, 64)).astype(np.float32)
+    air[20:40, 20:40] = 300
+    assert 110 < mr_wrap.signal_threshold(air) < 300
 
 
 def refusal(arrays, axis: str | None = "COL") -> str:
