@@ -7,8 +7,7 @@ motion spread them. The image is smoothed by a Gaussian of one pixel first: with
 more from the finest noise than it spreads edges. The mean over the frames is taken, since a median goes from one frame to another.
 With both, drift raises it in 90 % of 51 clean train scans instead of 75, ghosts in 90 instead of 84, motion in 92 instead of 90;
 noise still does so in 98 to 100 % (with 1.3 pixels in 90 to 92 %). Over the body alone ghosts raised it in half of the scans only,
-since most of what they change is air. White noise ends near 0.98: more noise hardly moves an
-image that begins there.
+since most of what they change is air. White noise ends near 0.98: more noise hardly moves an image that begins there.
 Source: McGee KP, Manduca A, Felmlee JP, Riederer SJ, Ehman RL. Image metric-based correction (autocorrection) of motion effects.
 JMRI 2000; 11:174-181: of 24 measures the one that followed motion best. Divided here by ln n, so that sizes can be compared.
 """
