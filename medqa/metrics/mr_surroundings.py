@@ -53,11 +53,11 @@ class Surroundings:
 
     def mean(self, regions: Regions, weight: Array) -> float:
         """Return the mean of the frame's values, weighted by `(y, x)` on the decimated grid; lines are in it."""
-        array = np.nan_to_num(regions.image.array)
-        step, shape = regions.step, array.shape
-        full = np.repeat(np.repeat(weight, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
-        shown = array[: full.shape[0], : full.shape[1]]
-        return float(np.vdot(full, np.abs(shown)) / max(float(full.sum()), 1e-9))
+        shown = np.abs(np.nan_to_num(regions.image.array))
+        step = regions.step
+        full = np.repeat(np.repeat(weight.astype(np.float32), step, axis=0), step, axis=1)[: shown.shape[0], : shown.shape[1]]
+        shown = shown[: full.shape[0], : full.shape[1]]
+        return float(np.sum(full * shown, dtype=np.float64) / max(float(full.sum(dtype=np.float64)), 1e-9))
 
 
 def is_air(strip: Mask, regions: Regions) -> bool:
@@ -74,7 +74,9 @@ def surroundings(regions: Regions) -> Surroundings:
 
 
 def _surroundings(regions: Regions) -> Surroundings:
-    lines = [bright_lines(regions.values, axis) for axis in (0, 1)]
+    shown = np.abs(np.nan_to_num(regions.values, posinf=0.0, neginf=0.0))
+    least = LINE * float(np.percentile(shown, TOP))
+    lines = [bright_lines(shown, axis, least) for axis in (0, 1)]
     if any(line.any() for line in lines):
         array = regions.image.array
         for axis, line in enumerate(lines):
@@ -85,16 +87,15 @@ def _surroundings(regions: Regions) -> Surroundings:
     return Surroundings(background=background(regions), outline=outline, air=air, away=hull_distance(outline))
 
 
-def bright_lines(values: Array, axis: int) -> NDArray[np.bool_]:
-    """Return which rows (axis 0) or columns (axis 1) of `(y, x)` belong to a bright line across the whole frame."""
+def bright_lines(values: Array, axis: int, least: float) -> NDArray[np.bool_]:
+    """Return which rows (axis 0) or columns (axis 1) of `(y, x)` belong to a line across the whole frame, brighter by `least`."""
     from scipy import ndimage
 
     size = values.shape[axis]
     if size <= 2 * WIDTH:
         return np.zeros(size, dtype=bool)
-    shown = np.abs(np.nan_to_num(values, posinf=0.0, neginf=0.0))
-    dark = np.percentile(shown, DARK, axis=1 - axis)
-    line: NDArray[np.bool_] = dark - ndimage.grey_opening(dark, WIDTH) > LINE * np.percentile(shown, TOP)
+    dark = np.percentile(values, DARK, axis=1 - axis)
+    line: NDArray[np.bool_] = dark - ndimage.grey_opening(dark, WIDTH) > least
     # The flanks are part of it.
     return np.asarray(ndimage.binary_dilation(line))
 
@@ -103,10 +104,11 @@ def bridged(array: Array, line: NDArray[np.bool_], axis: int) -> Array:
     """Return an image `(y, x)` whose marked rows or columns are interpolated between those on both sides."""
     if not line.any() or line.all():
         return array
-    place, kept = np.arange(line.size), np.flatnonzero(~line)
+    place, kept = np.flatnonzero(line), np.flatnonzero(~line)
     after = np.searchsorted(kept, place)
     low, high = kept[np.maximum(after - 1, 0)], kept[np.minimum(after, kept.size - 1)]
     part = np.clip((place - low) / np.maximum(high - low, 1), 0.0, 1.0)[:, None]
-    moved = np.moveaxis(array, axis, 0)
-    mixed = np.where(line[:, None], (1 - part) * moved[low] + part * moved[high], moved)
-    return np.asarray(np.moveaxis(mixed, 0, axis), dtype=array.dtype)
+    filled = array.copy()
+    moved = np.moveaxis(filled, axis, 0)
+    moved[place] = (1 - part) * moved[low] + part * moved[high]
+    return filled

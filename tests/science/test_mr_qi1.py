@@ -106,13 +106,13 @@ def test_lines_are_told_from_bodies_and_filled_from_both_sides() -> None:
     ramp = np.broadcast_to(np.arange(64.0), (64, 64)) + 100
     lined = ramp.copy()
     lined[:, 20:22] += 500
-    marked = bright_lines(lined, 1)
+    marked = bright_lines(lined, 1, 20)
     assert np.flatnonzero(marked).tolist() == [19, 20, 21, 22]
-    assert not bright_lines(lined, 0).any()
+    assert not bright_lines(lined, 0, 20).any()
     assert bridged(lined, marked, 1) == pytest.approx(ramp)
     assert bridged(lined.T, marked, 0) == pytest.approx(ramp.T)
-    assert not bright_lines(np.where(np.abs(np.arange(64) - 32) < 12, 500.0, 1.0)[None, :] * np.ones((64, 1)), 1).any()
-    assert not bright_lines(np.ones((8, 8)), 0).any()
+    assert not bright_lines(np.where(np.abs(np.arange(64) - 32) < 12, 500.0, 1.0)[None, :] * np.ones((64, 1)), 1, 20).any()
+    assert not bright_lines(np.ones((8, 8)), 0, 0).any()
 
 
 def test_a_line_at_the_border_takes_what_is_beside_it() -> None:
