@@ -172,7 +172,7 @@ def _margins(apart: _Apart, distance: int) -> Values:
 def _known(stack: Stack, evidence: Sequence[FrameEvidence]) -> tuple[list[int], Values]:
     """Return the frames of a stack that show something, and their thumbnails."""
     found: dict[int, list[float]] = {}
-    for place in range(stack.start, stack.stop):
+    for place in range(stack.start, min(stack.stop, len(evidence))):
         facts: Any = evidence[place].partials.get("frame", {})
         if evidence[place].error is None and facts.get("thumbnail") is not None:
             found[place] = facts["thumbnail"]

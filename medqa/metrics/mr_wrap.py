@@ -51,7 +51,10 @@ OTHER: Final = {"COL": "ROW", "ROW": "COL"}
 
 
 def per_frame(regions: Regions) -> dict[str, Any] | None:
-    """Return the percent of the field that runs of signal from either border take, along the columns and along the rows."""
+    """Return the percent of the field that runs of signal from either border take, along the columns and along the rows.
+
+    None for an end of the stack and for a frame too narrow for blocks.
+    """
     from scipy import ndimage
 
     if regions.body_share < MIN_FOREGROUND:
@@ -59,6 +62,8 @@ def per_frame(regions: Regions) -> dict[str, Any] | None:
     array = np.abs(np.nan_to_num(regions.image.array))
     side = max(1, round(max(array.shape) / SIDE))
     rows, columns = (size // side for size in array.shape)
+    if not rows * columns:
+        return None
     blocks = array[: rows * side, : columns * side].reshape(rows, side, columns, side).mean(axis=(1, 3))
     smooth = ndimage.uniform_filter(blocks, 3)
     bright = smooth > signal_threshold(smooth)

@@ -78,7 +78,7 @@ class DegradedPixels:
         before = self.place.decode()
         if not self.affected:
             return Degraded(array=before, plan=self.plan, severity=0.0)
-        if f"pt-{self.plan.kind}" in HEADERS:
+        if f"{self.plan.modality.lower()}-{self.plan.kind}" in HEADERS:
             return Degraded(array=before, plan=self.plan, severity=abs(self.suv_ratio - 1))
         if self.plan.kind in FAULTS:
             after = _mean(self.shown, [weight for _, weight in self.numbers.pixels], before)
@@ -205,7 +205,7 @@ def degrade_series(
     return DegradedSeries(original=series, series=made, kind=kind, plan=plan, slab=slab, settled=settled)
 
 
-def known_axis(series: Series, kind: Kind) -> dict[str, float]:
+def known_encoding(series: Series, kind: Kind) -> dict[str, float]:
     """Return phase-encoding axis and order of the lines, as parameters, where the kind has them and the header tells them."""
     made = series.acquisition.mr
     told = {
@@ -228,7 +228,7 @@ def _plan(series: Series, kind: str, generator: np.random.Generator, level: int,
     pixel_mm = _pixel_mm(series.frames[0])
     known = described(series.modality)[kind]
     # What the header says goes before chance, what is asked for before the header.
-    return known.plan(generator, pixel_mm=pixel_mm, level=level, given={**known_axis(series, known), **given})
+    return known.plan(generator, pixel_mm=pixel_mm, level=level, given={**known_encoding(series, known), **given})
 
 
 def _settled(series: Series, kind: str, slab: Slab, plan: Plan) -> dict[str, float]:

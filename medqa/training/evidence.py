@@ -21,7 +21,7 @@ from medqa.errors import MedqaError, NotApplicable
 from medqa.metrics import METRICS, frame_partials
 from medqa.series import FrameImage, Series, Stack
 from medqa.simulate.catalogue import KINDS
-from medqa.simulate.series import known_axis
+from medqa.simulate.series import known_encoding
 from medqa.training.scans import RANGES, Scan
 from medqa.volume import Array
 
@@ -92,7 +92,7 @@ def _scan_rows(scan: Scan) -> Iterator[Row]:
         for level in LEVELS.get(scan.role, CLEARLY_SPOILED):
             # The same seed for every level: only the strength differs.
             pixel_mm = float(np.mean(clean[0].spacing_mm))
-            plan = kind.plan(np.random.default_rng(seed), pixel_mm=pixel_mm, level=level, given=known_axis(series, kind))
+            plan = kind.plan(np.random.default_rng(seed), pixel_mm=pixel_mm, level=level, given=known_encoding(series, kind))
             images, severities = [], []
             for index, image in enumerate(clean):
                 own = replace(plan, parameters={**plan.parameters, "seed": plan.parameters["seed"] + index})

@@ -18,15 +18,14 @@ from medqa.metrics import (
     pt_body_cov,
     pt_ct_overlap,
     pt_extravasation,
-    pt_liver_cov,
     pt_liver_suv,
     pt_texture,
 )
-from medqa.metrics.pt_liver import liver_run
 from medqa.reader import read
 from medqa.regions import Regions
 from medqa.series import FrameImage, Series
 from medqa.simulate import pet
+from tests.proofs import half_counts
 from tests.science.pt_factories import measured
 
 GE, CPS = "pt_sts001_ge_ds_fdg_wb", "pt_qinhn0024_cps_fdg_wb"
@@ -72,48 +71,11 @@ def test_a_good_scan_reads_what_is_plausible_and_is_told_of_nothing(whole_body) 
 
 @BOTH
 def test_half_of_the_counts_give_the_noise_of_half_of_the_counts(whole_body) -> None:
-    """Copies of the frames around the liver's widest section, in discs of 50 mm where the scan itself has its liver.
-
-    In discs of 30 mm the chance of one copy is 10 %. Slices 10 mm apart differ by noise alone, which has nothing in common: the
-    ratio is the mean of both.
-    """
-    series, images = whole_body
-    found = partials(pt_liver_cov, images)
-    first, run = liver_run("test", series, found)
-    middle = first + int(np.argmax([one["radius"] for one in run]))
-    half = round(15 / series.volume.spacing_mm[0])
-    chosen = range(middle - half, middle + half + 1)
-    apart = round(10 / series.volume.spacing_mm[0])
-    discs = [_disc(images[index], found[index]) for index in chosen]
-    clean = [images[index] for index in chosen]
-    ratios = []
-    for seed in range(2):
-        rng = np.random.default_rng(seed)
-        plan = pet.draw("thinned", 1, rng, pixel_mm=clean[0].spacing_mm[0])
-        noisy = []
-        for image in clean:
-            parameters = dict(plan.parameters) | {"seed": float(rng.integers(2**31))}
-            made = pet.apply(image.array, dataclasses.replace(plan, parameters=parameters), pixel_mm=image.spacing_mm[0])
-            noisy.append(dataclasses.replace(image, array=made.array))
-        seen = [_noise([image.array for image in of], discs, apart) for of in (clean, noisy)]
-        body = [pt_body_cov.quantile(pt_body_cov.BINS.total(partials(pt_body_cov, tuple(of)))) for of in (clean, noisy)]
-        ratios.append((np.mean(np.divide(seen[1], seen[0])), body[1] / body[0]))
-    assert np.mean(ratios, axis=0) == pytest.approx([np.sqrt(2)] * 2, rel=0.1)
-
-
-def _disc(image: FrameImage, found: dict[str, float]) -> Any:
-    """Return which pixels lie around the place that was found in the liver; both scans are stored from right to left."""
-    left, top, _ = image.frame.header.position_mm or (0.0, 0.0, 0.0)
-    rows, columns = (np.arange(size) * spacing for size, spacing in zip(image.array.shape, image.spacing_mm, strict=True))
-    return np.hypot(left + columns[None, :] - found["x"], top + rows[:, None] - found["y"]) <= 25
-
-
-def _noise(arrays: list[Any], discs: list[Any], apart: int) -> tuple[float, float]:
-    """Return the deviation over the mean in the discs, and that of the difference of two slices some way apart."""
-    within = [array[disc].std() / array[disc].mean() for array, disc in zip(arrays, discs, strict=True)]
-    pairs = zip(arrays, arrays[apart:], discs, strict=False)
-    between = [(one[disc] / one[disc].mean() - other[disc] / other[disc].mean()).std() for one, other, disc in pairs]
-    return float(np.mean(within)), float(np.mean(between))
+    """The liver, as the mean of what its discs and what the difference of slices tell, and the body (docs/half_counts.md)."""
+    copies = half_counts.ratios(*whole_body, 2)
+    liver = np.mean([[one[half_counts.WITHIN], one[half_counts.BETWEEN]] for one in copies])
+    assert liver == pytest.approx(np.sqrt(2), rel=0.1)
+    assert np.mean([one[half_counts.BODY] for one in copies]) == pytest.approx(np.sqrt(2), rel=0.1)
 
 
 @pytest.mark.parametrize("whole_body", [GE], indirect=True)

@@ -18,7 +18,7 @@ from medqa.simulate.mr.k_space import (
     moments,
     to_k_space,
 )
-from medqa.simulate.series import known_axis
+from medqa.simulate.series import known_encoding
 from medqa.volume import Array
 from tests.science.factories import make_series
 
@@ -86,10 +86,10 @@ def test_the_header_tells_axis_and_order(told: str, order: int | None) -> None:
     acquisition = Acquisition(modality="MR", mr=MRAcquisition(phase_encoding_order=told))
     series = make_series([head()], modality="MR", acquisition=acquisition, phase_encoding_axis="ROW")
     for kind in ("motion", "drift"):
-        known = known_axis(series, mr.KINDS[kind])
+        known = known_encoding(series, mr.KINDS[kind])
         assert known == {"phase_axis": 1.0, **({} if order is None else {"order": float(order)})}
-    assert known_axis(series, mr.KINDS["ghost"]) == {"phase_axis": 1.0}
-    assert known_axis(series, mr.KINDS["noise"]) == {}
+    assert known_encoding(series, mr.KINDS["ghost"]) == {"phase_axis": 1.0}
+    assert known_encoding(series, mr.KINDS["noise"]) == {}
 
 
 def test_a_spike_is_one_wave_of_the_declared_amplitude() -> None:
