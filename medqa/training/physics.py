@@ -55,13 +55,13 @@ QUANTITIES: Final[dict[str, dict[str, bool]]] = {
         "mr_snr": True,
         "mr_noise": True,
         "mr_fber": True,
-        "mr_qi1": True,
+        "mr_qi1": False,
         "mr_ghosting": False,
         "mr_efc": False,
         "mr_gradient_entropy": False,
         "mr_sharpness": True,
         "mr_bias": False,
-        "mr_spikes": True,
+        "mr_spikes": False,
         "mr_wrap": False,
         "mr_zipper": False,
         "mr_cjv": True,
@@ -74,7 +74,8 @@ QUANTITIES: Final[dict[str, dict[str, bool]]] = {
         "pt_extravasation": False,
     },
 }
-"""Quantities that the model weighs, chosen by what they mean and before any fit, and whether each spreads by factors."""
+"""Quantities that the model weighs, chosen by what they mean and before any fit, and whether each spreads by factors: what is 0 in
+good scans does not."""
 SPOILED_FROM: Final = min(CLEARLY_SPOILED)
 """Levels from here count as clearly spoiled, as for the networks."""
 STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
