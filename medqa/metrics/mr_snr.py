@@ -4,6 +4,8 @@ Source: Dietrich O, Raya JG, Reeder SB, Reiser MF, Schoenberg SO. Measurement of
 26:375-385: SNR = 0.6551 * mean of the foreground / standard deviation of the air (Rayleigh noise). The mean is that of the body's
 outline, the deviation that of the darkest air, from second differences in blocks (`mr_background`), which ghosts, side lobes and
 stored steps move little. Where the air is uneven, by ghosts for instance, the ratio reads higher than from all of the air.
+With parallel imaging noise is greatest within the body, and air tells too little (Dietrich): two diffusion scans that were remarked
+as noisy read 70 and 123 (docs/natural_mr.md), where `mr_noise` tells.
 
 The limit is Rose's: below 3 to 5 times the noise nothing is told apart (Rose A, J Opt Soc Am 1948; 38:196); 3 is taken, since the
 foreground holds dim tissue too. Diffusion images live with less and have none. The lowest of the clean training scans is 16.
