@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from medqa.metrics import mr_bias, mr_ghosting, mr_jumps, mr_qi1, mr_spikes, mr_wrap, mr_zipper
+from medqa.metrics import mr_bias, mr_ghosting, mr_jumps, mr_qi1, mr_qi1_share, mr_spikes, mr_wrap, mr_zipper
 from medqa.regions import GRID
 from tests.proofs.drawn import Condition, Drawn, Image
 from tests.proofs.drawn_mr import PIXEL_MM, RADIUS_MM, SIDE, SIGNAL, condition, disc, magnitude, plane
@@ -21,6 +21,7 @@ STACK = 15
 def conditions() -> Iterator[Condition]:
     """Yield all of them."""
     yield from air()
+    yield from patches()
     yield from ghosts()
     yield from fields()
     yield from stripes()
@@ -50,6 +51,27 @@ def air() -> Iterator[Condition]:
         share = side**2 / total * beyond / SIGNAL
         name = f"patch of 15 times the noise, {side} pixels wide" if side else "air with noise alone"
         yield condition(name, [mr_qi1.METRIC], image, {mr_qi1.NAME: share})
+
+
+def patches() -> Iterator[Condition]:
+    """Yield patches in a corner of the air, as a share of what counts as air: clear of the disc by a diamond, and of the border.
+
+    A diamond of half diagonal d around a disc covers pi R^2 + 4 sqrt(2) d R + 2 d^2; an opening by a cross takes four pixels.
+    """
+    element = SIDE / GRID * PIXEL_MM
+    clear = GRID // 32 * element
+    covered = math.pi * RADIUS_MM**2 + 4 * math.sqrt(2) * clear * RADIUS_MM + 2 * clear**2
+    free = ((SIDE * PIXEL_MM - 2 * element) ** 2 - covered) / PIXEL_MM**2
+    for side in (0, 10, 30):
+        patch = np.zeros((SIDE, SIDE))
+        patch[6 : 6 + side, 6 : 6 + side] = 15 * NOISE
+
+        def image(rng: np.random.Generator, patch: Image = patch) -> Image:
+            return magnitude(rng, disc() + patch, NOISE)
+
+        share = max(side**2 - 4, 0) / free
+        name = f"patch of {100 * share:.2g} % of the air" if side else "air without a patch"
+        yield condition(name, [mr_qi1_share.METRIC], image, {mr_qi1_share.NAME: share})
 
 
 def ghosts() -> Iterator[Condition]:
