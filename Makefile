@@ -73,6 +73,7 @@ physics: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.metrics
 	$(BIN)/python -m tests.proofs.natural_mr
 	$(BIN)/python -m tests.proofs.mrqy
+	$(BIN)/python -m tests.proofs.half_counts
 
 sheets: $(VENV)/.test
 	$(BIN)/python -m tests.proofs.sheets $(ARGS)

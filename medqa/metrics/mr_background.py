@@ -15,8 +15,8 @@ pixel to pixel, as the side lobes of a zipper do. Noise of another colour reads 
 blocks 84 to 101 % (quartiles of 20 training scans), in two of them, which are interpolated more, 35 and 48 %. The last term is what
 rounding to stored steps adds (Sheppard's correction).
 
-Sources: local statistics of the air: Aja-Fernandez et al., Magn Reson Imaging 2009; 27:1397 (10.1016/j.mri.2009.05.025); what noise
-is in magnitude images: Dietrich et al., JMRI 2007; 26:375.
+Sources: local statistics of the air: Aja-Fernandez et al., Magnetic Resonance Imaging 2009; 27:1397
+(10.1016/j.mri.2009.05.025); what noise is in magnitude images: Dietrich et al., JMRI 2007; 26:375.
 """
 
 from __future__ import annotations
