@@ -25,6 +25,8 @@ LEAST_KNOWN: Final = 0.5
 """Least share of the weights whose quantities must be known; with less, the witness is silent."""
 NAMED: Final = 3
 """Quantities that are named as what speaks most against a series, at most."""
+LEAST_NAMED: Final = 0.1
+"""Of the logit: what takes less off it decides nothing, and is not named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +138,7 @@ class PhysicsScorer(OfBundle):
         if self.model.known(values) < LEAST_KNOWN:
             raise NotApplicable(what=self.name, reason="too_few_measurements")
         adequate = round(self.model.probability(values), DECIMALS)
-        worst = sorted((part, quantity) for quantity, part in self.model.contributions(values).items() if part < 0)
+        worst = sorted((part, quantity) for quantity, part in self.model.contributions(values).items() if part < -LEAST_NAMED)
         return Prediction(
             model=self.name,
             kind=self.kind,

@@ -78,6 +78,9 @@ def test_a_bundle_is_loaded_and_names_what_speaks_most_against(shelf: Path) -> N
     assert prediction.artefacts == ("ct_noise:high", "ct_rings:high")
     assert prediction.adequate == pytest.approx(1 / (1 + math.exp(4)), abs=1e-4)
     assert conclude(scorer, ct_noise=10.0, ct_rings=0.1).artefacts == ()
+    # 1.06 times the usual noise takes 2 log2(1.06) = 0.17 off the logit, 1.03 times takes 0.09.
+    assert conclude(scorer, ct_noise=10.6, ct_rings=0.1).artefacts == ("ct_noise:high",)
+    assert conclude(scorer, ct_noise=10.3, ct_rings=0.1).artefacts == ()
 
 
 def test_it_is_silent_where_too_little_could_be_measured(shelf: Path) -> None:
