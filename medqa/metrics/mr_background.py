@@ -33,6 +33,7 @@ from medqa.regions import Mask, Regions, large_components, ring, touching_border
 from medqa.volume import Array
 
 NAME: Final = "mr_background"
+OUTLINE: Final = "mr_outline"
 TOP: Final = 97.0
 """Percentile of a smoothed frame that stands for its bright tissue."""
 BRIGHT: Final = 0.55
@@ -77,6 +78,34 @@ class Background:
     noiseless: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outlined:
+    """The body's outline and what leads to it, `(y, x)` on the decimated grid: the frame `smooth`ed and its `bright` tissue.
+
+    `away` is by how much each element lies beyond the outline, and `air` what lies around it and reaches the frame's border.
+    """
+
+    smooth: Array
+    bright: Mask
+    away: Array
+    air: Mask
+
+    @property
+    def outline(self) -> Mask:
+        """The convex hull of the bright tissue."""
+        return self.away <= 0
+
+
+def outlined(regions: Regions) -> Outlined:
+    """Return the outline of the body of a frame; found once."""
+    if OUTLINE not in regions.shared:
+        smooth, bright = bright_tissue(regions.values)
+        away, air = around(regions.values, smooth, bright)
+        regions.shared[OUTLINE] = Outlined(smooth=smooth, bright=bright, away=away, air=air)
+    found: Outlined = regions.shared[OUTLINE]
+    return found
+
+
 def background(regions: Regions) -> Background:
     """Return the background of a frame; found once."""
     if NAME not in regions.shared:
@@ -89,8 +118,8 @@ def _background(regions: Regions) -> Background:
     from scipy import ndimage
 
     values, array = regions.values, regions.image.array
-    smooth, bright = bright_tissue(values)
-    outline, air = around(values, smooth, bright)
+    seen = outlined(regions)
+    outline, air = seen.outline, seen.air
     inner = ndimage.binary_erosion(outline)
     level = float(np.nanmean(values[inner if inner.any() else outline], dtype=np.float64)) if outline.any() else 0.0
     if float((values < 0).mean()) > MAX_NEGATIVE:
@@ -110,7 +139,7 @@ def _background(regions: Regions) -> Background:
     deviation = math.sqrt(max(variance - step**2 / 12, 0.0))
     if dark < MIN_MEAN_TO_DEVIATION * deviation:
         return Background(level=level, reason="background_masked")
-    body, noiseless = float(np.median(smooth[outline])), None
+    body, noiseless = float(np.median(seen.smooth[outline])), None
     if blocks.shape[1] < MIN_BLOCKS:
         noiseless = "no_air"
     elif deviation < max(MIN_STEPS * step, 1e-6 * level):
@@ -119,16 +148,11 @@ def _background(regions: Regions) -> Background:
         noiseless = "no_air"
     return Background(
         level=level,
-        bright=grouped_median(np.abs(values[bright & np.isfinite(values)])),
+        bright=grouped_median(np.abs(values[seen.bright & np.isfinite(values)])),
         median=grouped_median(sample),
         deviation=deviation,
         noiseless=noiseless,
     )
-
-
-def outline_and_air(values: Array) -> tuple[Mask, Mask]:
-    """Return the outline of the body, and the air around it that reaches the frame's border; `(y, x)`, the decimated grid."""
-    return around(values, *bright_tissue(values))
 
 
 def bright_tissue(values: Array) -> tuple[Array, Mask]:
@@ -141,8 +165,8 @@ def bright_tissue(values: Array) -> tuple[Array, Mask]:
     return smooth, large_components(opened if opened.any() else bright, keep_share=0.1)
 
 
-def around(values: Array, smooth: Array, bright: Mask) -> tuple[Mask, Mask]:
-    """Return the convex outline of bright tissue, and the air around it that reaches the frame's border; `(y, x)`."""
+def around(values: Array, smooth: Array, bright: Mask) -> tuple[Array, Mask]:
+    """Return by how much each element lies beyond the hull of bright tissue, and the air around it; `(y, x)`."""
     from scipy import ndimage
 
     away = hull_distance(bright)
@@ -151,14 +175,14 @@ def around(values: Array, smooth: Array, bright: Mask) -> tuple[Mask, Mask]:
     air[:1], air[-1:], air[:, :1], air[:, -1:] = False, False, False, False
     pieces, count = ndimage.label(touching_border(air))
     if not count or not outline.any():
-        return outline, np.zeros_like(air)
+        return away, np.zeros_like(air)
     rim = outline & (away > -RIM)
     beside = ndimage.maximum_filter(pieces, 2 * (clearance + RIM) + 1)[rim]
     own = np.bincount(beside, weights=bright[rim], minlength=count + 1) / np.maximum(np.bincount(beside, minlength=count + 1), 1)
     sums, sizes = np.bincount(pieces.ravel(), weights=smooth.ravel()), np.bincount(pieces.ravel())
     kept = own * float(np.median(smooth[outline])) >= OWN_EDGE * sums / sizes
     kept[0] = False
-    return outline, kept[pieces]
+    return away, kept[pieces]
 
 
 def hull_distance(mask: Mask) -> Array:

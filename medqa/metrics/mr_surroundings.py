@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.metrics.mr_air import MIN_AIR
-from medqa.metrics.mr_background import Background, background, hull_distance, outline_and_air
+from medqa.metrics.mr_background import Background, background, outlined
 from medqa.regions import Mask, Regions
 from medqa.volume import Array
 
@@ -83,8 +83,8 @@ def _surroundings(regions: Regions) -> Surroundings:
             whole = np.repeat(line, regions.step)[: array.shape[axis]]
             array = bridged(array, np.pad(whole, (0, array.shape[axis] - whole.size)), axis)
         regions = Regions(replace(regions.image, array=array))
-    outline, air = outline_and_air(regions.values)
-    return Surroundings(background=background(regions), outline=outline, air=air, away=hull_distance(outline))
+    seen = outlined(regions)
+    return Surroundings(background=background(regions), outline=seen.outline, air=seen.air, away=seen.away)
 
 
 def bright_lines(values: Array, axis: int, least: float) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import pytest
 
 from medqa.errors import NotApplicable
 from medqa.metrics import mr_fber, mr_snr
-from medqa.metrics.mr_background import background, grouped_median, hull_distance, outline_and_air, stored_step
+from medqa.metrics.mr_background import background, grouped_median, hull_distance, outlined, stored_step
 from medqa.regions import Regions
 from tests.science.factories import make_series, mr_head
 
@@ -29,7 +29,8 @@ def complex_noise(seed: int, deviation: float, size: int = 256) -> np.ndarray:
 
 
 def outline(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return outline_and_air(regions(array).values)
+    seen = outlined(regions(array))
+    return seen.outline, seen.air
 
 
 def head(size: int = 256) -> np.ndarray:

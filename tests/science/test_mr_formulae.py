@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from medqa.metrics import mr_efc, mr_fber, mr_formulae, mr_snr
-from medqa.metrics.mr_background import bright_tissue, outline_and_air
+from medqa.metrics.mr_background import outlined
 from medqa.regions import Regions
 from tests.science.factories import make_series, mr_head
 
@@ -127,8 +127,8 @@ def test_the_streamed_ratios_are_the_formulae_in_the_same_masks() -> None:
     (partials,) = [
         [metric.per_frame(Regions(frame.read())) for metric in (mr_fber.METRIC, mr_snr.METRIC)] for frame in series.frames
     ]
-    values = Regions(series.frames[0].read()).values
-    (_, bright), (outline, air) = bright_tissue(values), outline_and_air(values)
+    seen = outlined(Regions(series.frames[0].read()))
+    bright, outline, air = seen.bright, seen.outline, seen.air
     volume = image.astype(np.float64)
     fber = mr_fber.METRIC.combine(series, [partials[0]]).value
     assert fber == pytest.approx(mriqc_fber(volume, bright, air), rel=PRECISION)
