@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
@@ -42,6 +43,8 @@ JPEG_BASELINE, JPEG_LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K, RLE = (
     "1.2.840.10008.1.2.4.201",
     "1.2.840.10008.1.2.5",
 )
+refused = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+"""pynetdicom leaves a socket whose connection was refused to the garbage collector."""
 SECRETS = ("Zanzibar^Quentin", "PAT-4711-X", "19341224", "ACC-90210", "Doktor^Seltsam")
 """Patient data of every object here; no log may hold any of it."""
 

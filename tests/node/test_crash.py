@@ -6,11 +6,13 @@ import random
 from pathlib import Path
 
 from tests.node.killing import kill_and_recover
+from tests.node.loopback import refused
 
 COUNT = 60
 AFTER_S = 4.0
 
 
+@refused
 def test_kill_9_loses_nothing_that_was_acknowledged_and_judges_every_series_once(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**31)
     print(f"seed {seed}")

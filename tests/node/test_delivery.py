@@ -23,12 +23,23 @@ from dicom_node.records import Arrival, JobKind, NodeEvent, Outgoing, RenderedOb
 from dicom_node.storage import Storage, file_meta
 from dicom_node.webhook import Webhook, document
 from medqa.config import Settings
-from tests.node.loopback import CT, EXPLICIT, IMPLICIT, JPEG_2000, SECRETS, Archive, Clock, Thing, receiving, settings_of, thing
+from tests.node.loopback import (
+    CT,
+    EXPLICIT,
+    IMPLICIT,
+    JPEG_2000,
+    SECRETS,
+    Archive,
+    Clock,
+    Thing,
+    receiving,
+    refused,
+    settings_of,
+    thing,
+)
 from tests.node.wire import Wire
 
 SERIES = "1.2.3.1"
-refused = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-"""pynetdicom leaves a socket whose connection was refused to the garbage collector."""
 
 
 @pytest.fixture(autouse=True)
