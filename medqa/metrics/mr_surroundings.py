@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medqa.metrics.mr_air import MIN_AIR
-from medqa.metrics.mr_background import Background, background, outlined
+from medqa.metrics.mr_background import TOP, Background, background, outlined
 from medqa.regions import Mask, Regions
 from medqa.volume import Array
 
@@ -28,8 +28,6 @@ LINE: Final = 0.05
 AGREED: Final = 0.6
 """Least share of a strip of air that the body mask takes for air as well. Dim tissue beyond the outline lies on all sides of it,
 ghosts along the phase-encoding axis only: across it, training scans with dim tissue have up to 0.53 and others 0.63 and more."""
-TOP: Final = 97.0
-"""Percentile of a frame that stands for its bright tissue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,17 +44,13 @@ class HeaderKind(Kind):
 
 
 def _weight(header: Dataset, parameters: Parameters) -> None:
-    weight = number(header, "PatientWeight")
-    if weight is None or weight <= 0:
-        raise InvalidDegradation(kind="pt-weight", reason="the header has no PatientWeight")
-    header.PatientWeight = f"{weight * parameters['factor']:.6g}"
+    _scale(header, "pt-weight", "PatientWeight", parameters["factor"])
 
 
 def _injection(header: Dataset, parameters: Parameters) -> None:
-    drug = next(iter(items(header, "RadiopharmaceuticalInformationSequence")), None)
-    stated = None if drug is None else text(drug, "RadiopharmaceuticalStartDateTime")
-    clock = None if drug is None else text(drug, "RadiopharmaceuticalStartTime")
-    if drug is None or not (stated or clock):
+    drug = _drug(header)
+    stated, clock = text(drug, "RadiopharmaceuticalStartDateTime"), text(drug, "RadiopharmaceuticalStartTime")
+    if not (stated or clock):
         raise InvalidDegradation(kind="pt-injection", reason="the header has no RadiopharmaceuticalStartTime")
     earlier = timedelta(minutes=parameters["minutes"])
     if stated and (moment := parse_moment(stated)) is not None:
@@ -65,19 +61,24 @@ def _injection(header: Dataset, parameters: Parameters) -> None:
 
 
 def _dose(header: Dataset, parameters: Parameters) -> None:
-    _scale_of_drug(header, "pt-dose", "RadionuclideTotalDose", parameters["factor"])
+    _scale(_drug(header), "pt-dose", "RadionuclideTotalDose", parameters["factor"])
 
 
 def _half_life(header: Dataset, parameters: Parameters) -> None:
-    _scale_of_drug(header, "pt-half-life", "RadionuclideHalfLife", parameters["factor"])
+    _scale(_drug(header), "pt-half-life", "RadionuclideHalfLife", parameters["factor"])
 
 
-def _scale_of_drug(header: Dataset, kind: str, keyword: str, factor: float) -> None:
-    drug = next(iter(items(header, "RadiopharmaceuticalInformationSequence")), None)
-    value = None if drug is None else number(drug, keyword)
-    if drug is None or value is None or value <= 0:
+def _drug(header: Dataset) -> Dataset:
+    """Return what the header tells of the tracer; nothing where it is silent."""
+    return next(iter(items(header, "RadiopharmaceuticalInformationSequence")), Dataset())
+
+
+def _scale(dataset: Dataset, kind: str, keyword: str, factor: float) -> None:
+    """Multiply a positive number in place."""
+    value = number(dataset, keyword)
+    if value is None or value <= 0:
         raise InvalidDegradation(kind=kind, reason=f"the header has no {keyword}")
-    setattr(drug, keyword, f"{value * factor:.6g}")
+    setattr(dataset, keyword, f"{value * factor:.6g}")
 
 
 HEADERS: Final[Mapping[str, HeaderKind]] = {
