@@ -3,7 +3,7 @@
 SNR = mu / (s sqrt(n / (n - 1))) of white and of grey matter, and their mean, as MRIQC has it (Esteban et al., PLoS ONE 2017;
 12:e0184661, doi 10.1371/journal.pone.0184661; `mr_formulae`), on the tissues of `mr_tissue`. MRIQC's `snr_total` takes fluid in
 as a third. Here it is left out: in sulci there is hardly any alone, in ventricles it is all alike, and its deviation is that of the
-anatomy. With it the ratio fell with every step of undersampling in 5 of 11 training scans, without in 10 of 12. The ratio needs no
+anatomy. With it the ratio fell with every step of undersampling in 5 of 11 training scans, without it in 8 of 10. It needs no
 air. A tissue's deviation holds more than noise: the coil's profile, structure within the tissue and pixels that hold two tissues
 add to it, so that it lies under `mr_snr`.
 """
